@@ -1,6 +1,7 @@
 /** What a round asks, and how long it waits for that. */
 import { expect, it } from 'vitest';
-import { lsn, memory, observation, pg, type Scene, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import type { Memory } from '../core/model.ts';
 import type { WalEnd } from '../core/postgres-facts.ts';
 import { AuthorityCell } from './authority-cell.ts';
@@ -12,7 +13,7 @@ const noLease = () => new AuthorityCell({ bootMs: () => NOW_MS }, 30);
 
 /** What a round of `a` asked etcd and its source, and which lease it knew the key on by then. */
 async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLease()) {
-  const asked: { dcsMs?: number; end?: WalEnd; keyAtCover?: string | null } = {};
+  const asked: { dcsMs?: number; end?: WalEnd; keyAtCover?: string | null; peers?: true } = {};
   const o = observation(scene);
   const ports = {
     clock: { bootMs: () => NOW_MS, wallMs: () => NOW_MS, timer: () => () => {} },
@@ -33,7 +34,13 @@ async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLeas
         throw new Error('does not answer');
       },
     },
-    peers: { prepare: () => undefined, ask: async () => new Map() },
+    peers: {
+      prepare: () => undefined,
+      ask: async () => {
+        asked.peers = true;
+        return new Map();
+      },
+    },
     watchdog: { active: false, healthy: () => true },
     authority,
     lease: { failedBefore: () => false, keep: async () => false, renew: async () => {} },
@@ -79,4 +86,18 @@ it('what etcd says of the leader key counts before the guard is told anything by
   expect(await known('lease-a')).toBe('lease-a');
   const gone = await roundOf({ pg: pg.primary(), view: view({ leaderName: 'b' }) }, {}, authority);
   expect(gone.keyAtCover).toBeNull();
+});
+
+it('a standby leader that does not stream asks the others, one of which may have to lead', async () => {
+  const dynamic = { standbyCluster: standbyClusters[0]! };
+  const asks = async (receiver: object | null) => {
+    const scene = {
+      pg: pg.standby({ receiver: receiver as never }),
+      view: view({ leaderName: 'a' }),
+      settings: settings('a', { dynamic }),
+    };
+    return (await roundOf(scene, { keyTaken: true })).peers;
+  };
+  expect(await asks(null)).toBe(true);
+  expect(await asks({ status: 'streaming', latestEndLsn: null })).toBeUndefined();
 });

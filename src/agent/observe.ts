@@ -1,5 +1,5 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
-import { type Context, comparedWith, contextOf, isOfCluster, keyRead, unlockedMs } from '../core/context.ts';
+import { type Context, comparedWith, contextOf, isOfCluster, isStandbyLeader, keyRead, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
 import { failsafeMembersOnly } from '../core/failsafe.ts';
@@ -210,8 +210,10 @@ async function askPeers(ports: ObservePorts, o: Observation, memory: Memory): Pr
   if (!c.paused && c.mayBeWritable && !c.mayLeadNow) return null;
   const mayOpen = o.pg.state === 'running' || (c.paused && o.requests.restart !== null);
   const inherited = !memory.keyTaken && !c.isPrimary;
+  // It may have to give the lead of a standby cluster to one that can follow the server outside.
+  const cutOff = isStandbyLeader(c) && comparedWith(c) !== null && o.pg.sql?.receiver?.status !== 'streaming';
   const needed =
-    (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited || diskHangs(c)));
+    cutOff || (c.unlocked && mayOpen) || (c.lockMine && (view.failover !== null || o.pg.state !== 'running' || inherited || diskHangs(c)));
   // The leader that is missed would only be waited for.
   const missed = missesLeader(c) || isRefused(c) || c.fenced ? c.otherLeader : null;
   if (!needed && missed === null) return null;

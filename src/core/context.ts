@@ -185,7 +185,8 @@ function readSource(member: Member): Source | null {
 export function readyLeader(c: Context): Member | null {
   if (c.view === null || c.otherLeader === null || c.fenced) return null;
   const member = memberOf(c.view, c.otherLeader);
-  const isReady = member?.role === 'primary' || (c.followsRemote && member?.role === 'standby_leader');
+  const leadsStandbys = c.followsRemote && member?.role === 'standby_leader' && member.state === 'running';
+  const isReady = member?.role === 'primary' || leadsStandbys;
   return member !== null && isReady && member.connUrl !== null ? member : null;
 }
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import type { StandbyClusterSettings } from '../../src/core/settings.ts';
-import { lsn, observation, pg, settings, view } from './build.ts';
+import { lsn, observation, peer, peers, pg, settings, view } from './build.ts';
 import { anyMemory, anyRound } from './random-rounds.ts';
 
 const follows = (over: Partial<StandbyClusterSettings> = {}): StandbyClusterSettings => ({
@@ -65,6 +65,7 @@ const leading: fc.Arbitrary<Observation> = fc
     initialize: fc.constantFrom('7301234567890123456', '7301234567890123456', '7301234567890123456', null),
     leader: fc.constantFrom('a', 'a', 'a', 'b', null),
     pause: fc.constantFrom(false, false, false, true),
+    other: fc.constantFrom(null, peer('b', { lsn: lsn(900) }), peer('b')),
     failover: fc.constantFrom(null, null, { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' }),
   })
   .map((d) => {
@@ -72,6 +73,7 @@ const leading: fc.Arbitrary<Observation> = fc
     const o = observation({
       view: { ...view(d.leader === null ? {} : { leaderName: d.leader }), initialize: d.initialize, failover: d.failover as never },
       pg: d.pg,
+      peers: d.other && peers(d.other),
       settings: settings('a', { dynamic: { pause: d.pause } }),
       source: source && (source.timeline === 1 ? source : { ...source, history: [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }] }),
     });
@@ -87,13 +89,15 @@ export const standbyClusterMemory: fc.Arbitrary<Memory> = fc
     endedAt: fc.option(fc.constant({ timeline: 1, checkpointLsn: lsn(1000), open: false })),
     demoteFailed: fc.constantFrom(false, false, false, true),
     mayPromote: fc.constantFrom(false, false, false, true),
+    rewindRefused: fc.constantFrom(false, false, true),
   })
-  .map(({ m, demoteFailed, mayPromote, ...rest }) => ({
+  .map(({ m, demoteFailed, mayPromote, rewindRefused, ...rest }) => ({
     ...m,
     ...rest,
     failures: {
       ...m.failures,
       ...(demoteFailed && { 'demote-cluster': { count: 1, lastAtMs: 9_900, message: 'it did not stop', code: null } }),
+      ...(rewindRefused && { rewind: { count: 1, lastAtMs: 9_900, message: 'no WAL', code: 'REWIND_WAL_GONE' } }),
       ...(mayPromote && { promote: { count: 1, lastAtMs: 9_900, message: 'too slow', code: 'PROMOTE_TIMEOUT' } }),
     },
   }));

@@ -2,8 +2,7 @@
  * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
-import { cloneSource } from '../clone-source.ts';
-import { type Context, wantedSource } from '../context.ts';
+import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
 import type { Job, Source } from '../effects.ts';
@@ -122,6 +121,12 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
   }
 }
 
+/** What was tried often enough, or cannot be tried, does not mend these data. */
+export function lacksCure(c: Context, leader: Source): boolean {
+  const f = factsOf(c, leader);
+  return isWorn(f) || onlyAnswer(mendRows, f).verdict === 'tell the operator';
+}
+
 /** A replica of a standby cluster is rewound from the server outside, and follows its leader. */
 function rewindFrom(c: Context, source: Source): Job & { kind: 'rewind' } {
   return c.followsRemote && !c.lockMine ? { kind: 'rewind', source, follow: wantedSource(c) } : { kind: 'rewind', source };
@@ -132,8 +137,14 @@ function factsOf(c: Context, leader: Source): MendFacts {
   const blind = rewindIsBlind(c.o.pg, c.o.source);
   const able = !blind && c.o.settings.postgresql.usePgRewind && (control === null || control.walLogHints || control.dataChecksums);
   const lacksProgram = c.m.failures.rewind?.code === REWIND_NO_PROGRAM;
-  const copyFrom = c.followsRemote ? (cloneSource(c)?.source ?? null) : leader;
+  const copyFrom = c.followsRemote ? streamingLeader(c) : leader;
   return { c, leader, copyFrom, blind, able, lacksProgram, failed: failureFrom(c, leader) };
+}
+
+/** A leader that follows nobody may have left the history of the server outside just as well. */
+function streamingLeader(c: Context): Source | null {
+  const leader = readyLeader(c);
+  return leader?.role === 'standby_leader' && leader.replicationState === 'streaming' ? sourceOf(leader) : null;
 }
 
 /**
@@ -169,7 +180,11 @@ function canRewind(f: MendFacts): boolean {
 }
 
 const byOperator = ({ c, leader }: MendFacts, why: string): string =>
-  `the data of this node diverged from ${leader.name} and ${why}; ${reinitCommand(c)}`;
+  `the data of this node diverged from ${leader.name} and ${why}; ${c.lockMine ? copyOfLeader(c) : reinitCommand(c)}`;
+
+/** The leader of a standby cluster is refused a reinit, and no other can lead in its place. */
+const copyOfLeader = ({ o: { settings } }: Context): string =>
+  `no other member can lead: stop this agent, empty ${settings.postgresql.dataDir}, delete the key initialize of '${settings.local.scope}' in etcd and start the agent`;
 
 export function reinitialize(c: Context, leader: Source, because: string): Outcome {
   const wait = holdOffMs(c, 'reinitialize');

@@ -17,6 +17,7 @@ import { mayStillPromote } from '../failed-promotions.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { describeWalGone } from '../postgres-facts.ts';
 import { mendDivergence } from './mend.ts';
+import { YIELDS, yieldLead, yieldsLead } from './standby-leader-yields.ts';
 import { switchoverAway } from './switchover.ts';
 import { always, type Outcome, type Section } from './table.ts';
 
@@ -72,6 +73,7 @@ export const standbyClusterFence: Section = {
 };
 
 const streams = (c: Context) => c.o.pg.sql?.receiver?.status === 'streaming';
+const mayHaveLeft = (c: Context) => !c.paused && (!streams(c) || isAhead(c.o.pg, c.o.source));
 
 export const standbyLeader: Section = {
   title: 'The leader of a standby cluster',
@@ -94,9 +96,16 @@ export const standbyLeader: Section = {
       because: 'switchover: demoting myself',
     },
     {
+      id: 'standby-leader.yields',
+      situation: 'as in the next row, nothing mends that, and another member can lead',
+      when: (c) => mayHaveLeft(c) && yieldsLead(c),
+      ask: yieldLead,
+      because: YIELDS,
+    },
+    {
       id: 'standby-leader.diverged',
       situation: 'it does not stream, or is ahead, and its WAL is not a prefix of that of the server outside; no pause',
-      when: (c) => !c.paused && (!streams(c) || isAhead(c.o.pg, c.o.source)) && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
+      when: (c) => mayHaveLeft(c) && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
       ask: (c) => {
         const source = comparedWith(c);
         return source === null ? { wakeInMs: AGAIN_MS } : mendDivergence(c, source);

@@ -16,6 +16,7 @@ import { countsVotes } from '../voters.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
 import { mendDivergence, reinitialize } from './mend.ts';
 import { isForced } from './standby.ts';
+import { YIELDS, yieldLead, yieldsLead } from './standby-leader-yields.ts';
 import { always, type Outcome, type Section } from './table.ts';
 
 /** A successor that takes longer than this may need this node's position in the race. */
@@ -154,6 +155,14 @@ export const stopped: Section = {
           `starting read-only, following nobody until the server of standby_cluster can be compared with: this node wrote WAL of its own, and ${whyRemoteUnknown(c)}`,
         ),
       because: 'starting read-only, following nobody until the server of standby_cluster can be compared with',
+    },
+    {
+      id: 'stopped.standby-leader-yields',
+      situation:
+        'this node leads a standby cluster, its WAL is not a prefix of that of the server outside, nothing mends that, and another can lead',
+      when: (c) => c.followsRemote && c.lockMine && yieldsLead(c),
+      ask: yieldLead,
+      because: YIELDS,
     },
     {
       id: 'stopped.standby-leader-diverged',

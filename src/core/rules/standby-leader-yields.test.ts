@@ -1,0 +1,77 @@
+/** A node of a standby cluster whose data left the history of the server outside, for good. */
+import { expect, it, test } from 'vitest';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { standbyClusters } from '../../../test/support/random-standby-clusters.ts';
+import { decide } from '../decide.ts';
+import type { PostgresSettings } from '../settings.ts';
+
+const followed = (postgresql: Partial<PostgresSettings> = {}, pause = false) =>
+  settings('a', { dynamic: { standbyCluster: standbyClusters[0]!, pause }, postgresql });
+/** It left timeline 1 before the position of this node, and after that of a member at 900. */
+const source = {
+  name: '10.9.9.9:5432',
+  systemIdentifier: '7301234567890123456',
+  timeline: 2,
+  lsn: lsn(2000),
+  history: [{ timeline: 1, switchLsn: lsn(950), reason: '' }],
+  inRecovery: false,
+  hasOurEnd: true,
+};
+const refused = { rewind: { count: 1, lastAtMs: 9_900, message: 'no', code: 'REWIND_WAL_GONE', source: source.name } };
+const worn = { rewind: { ...refused.rewind, count: 3, code: 'REWIND_FAILED' } };
+const good = peers(peer('b', { lsn: lsn(900) }));
+const play = (scene: Scene, failures: object = refused) =>
+  decide(observation({ settings: followed(), view: view({ leaderName: 'a' }), source, ...scene }), memory({ failures }));
+const kinds = (scene: Scene, failures?: object) =>
+  play(scene, failures).effects.map((effect) => (effect.kind === 'start-job' ? effect.job.kind : effect.kind));
+
+it.each([
+  ['refused', refused],
+  ['worn', worn],
+])('gives the key away where its rewind is %s, and keeps out of the race', (_, failures) => {
+  const { rule, effects, memory: after } = play({ pg: pg.stopped(), peers: good }, failures);
+  expect([rule, effects.map(({ kind }) => kind)]).toEqual(['stopped.standby-leader-yields', ['release-leader']]);
+  expect(after.abstainUntilMs).toBeGreaterThan(10_000);
+});
+
+it('gives it away also while it runs', () => {
+  expect(play({ pg: pg.standby(), peers: good }).rule).toBe('standby-leader.yields');
+  expect(play({ pg: pg.standby(), peers: good, settings: followed({}, true) }).rule).not.toBe('standby-leader.yields');
+});
+
+it.each([
+  ['nobody answers', peers()],
+  ['the other has left that history as well', peers(peer('b'))],
+  ['the other has a timeline that the server outside does not know', peers(peer('b', { timeline: 3 }))],
+])('keeps it where %s', (_, others) => {
+  for (const state of [pg.stopped(), pg.standby()]) expect(kinds({ pg: state, peers: others })).not.toContain('release-leader');
+});
+
+it('tells the operator what helps where nobody else can lead: a reinit would be refused', () => {
+  expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(/no other member can lead: stop this agent, empty .*, delete the key/);
+});
+
+it('keeps it while a rewind may still help', () => {
+  expect(kinds({ pg: pg.stopped(), peers: good }, {})).toEqual(['rewind']);
+});
+
+const copied = settings('a', {
+  dynamic: { standbyCluster: standbyClusters[0]! },
+  postgresql: { removeDataDirectoryOnRewindFailure: true },
+});
+test.each([
+  ['streams', { replicationState: 'streaming' }, ['reinitialize']],
+  ['follows nobody', {}, []],
+  ['is down', { replicationState: 'streaming', state: 'stopped' as const }, []],
+])('a replica is replaced by a copy of the standby leader where that %s', (_, over, jobs) => {
+  const members = [member('a'), member('b', { role: 'standby_leader', ...over })];
+  expect(kinds({ view: { ...view({ leaderName: 'b' }), members }, pg: pg.stopped(), settings: copied })).toEqual(jobs);
+});
+
+test.each([
+  ['runs', 'running' as const, ['clone']],
+  ['is down', 'stopped' as const, []],
+])('an empty member copies the standby leader where that %s', (_, state, jobs) => {
+  const members = [member('a'), member('b', { role: 'standby_leader', state })];
+  expect(kinds({ view: { ...view({ leaderName: 'b' }), members }, pg: pg.none }, {})).toEqual(jobs);
+});
