@@ -9,12 +9,12 @@ import type { Tags } from '../../src/core/cluster.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
 import { healthCheck } from '../../src/dialect/health-checks.ts';
 import type { Clock } from '../../src/ports/clock.ts';
-import type { Log } from '../../src/ports/log.ts';
 import type { OperatorPort } from '../../src/ports/operator.ts';
 import type { FailsafeQuestion } from '../../src/ports/peers.ts';
 import { noServiceManager } from '../../src/ports/service-manager.ts';
 import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
+import { agentLog } from './agent-log.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
 import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
 import { simDcs } from './dcs.ts';
@@ -155,7 +155,7 @@ export class Machine {
     const clock = processClock(sim, this.#clock, gate, rng.fork(`agent ${this.name} ${sim.events}`));
     const guard = simGuard(this.guard, sim, gate, clock);
     const stranger = () => this.stranger;
-    const log = this.#log();
+    const log = agentLog((line) => this.#parts.trace(`${this.name} ${line}`));
     const identity = this.#identity;
     const heard = (key: string | null) => this.#parts.heard(this.name, key);
     const vouched = () => this.#parts.vouched(this.name);
@@ -391,10 +391,5 @@ export class Machine {
   #noteRule(agent: Agent): void {
     const rule = agent.rounds.last?.decision.rule;
     if (rule !== undefined && rule !== this.rules.at(-1)) this.rules.push(rule);
-  }
-
-  #log(): Log {
-    const at = (level: string) => (message: string) => this.#parts.trace(`${this.name} ${level} ${message}`);
-    return { debug: () => undefined, info: at('INFO'), warning: at('WARNING'), error: at('ERROR'), critical: at('CRITICAL') };
   }
 }

@@ -1,17 +1,16 @@
 import { isHeartbeat } from '../../core/heartbeat-line.ts';
-import type { LogRecord } from './format.ts';
 
 /**
  * Keeps the regular round quiet, as Patroni does at level INFO. `Lock owner: …` waits for the line
  * after it and is dropped when that is a heartbeat. With `identical`, a heartbeat equal to the one
  * before is dropped as well.
  */
-export function createHeartbeatFilter() {
-  let held: LogRecord | null = null;
+export function createHeartbeatFilter<Line extends { readonly message: string }>() {
+  let held: Line | null = null;
   let lastHeartbeat: string | null = null;
   return {
     /** The records to be written now, in order. */
-    pass(record: LogRecord, options: { readonly active: boolean; readonly identical: boolean }): readonly LogRecord[] {
+    pass(record: Line, options: { readonly active: boolean; readonly identical: boolean }): readonly Line[] {
       const waiting = held;
       held = null;
       const heartbeat = isHeartbeat(record.message);
@@ -27,7 +26,7 @@ export function createHeartbeatFilter() {
       return [...before, record];
     },
     /** The records that still wait, at the end. */
-    drain(): readonly LogRecord[] {
+    drain(): readonly Line[] {
       const waiting = held;
       held = null;
       return waiting ? [waiting] : [];

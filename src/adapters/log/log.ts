@@ -37,7 +37,7 @@ export interface AgentLog extends Log {
  */
 export function createLog(initial: LogSettings, options: LogOptions = {}): AgentLog {
   const now = options.now ?? (() => new Date());
-  const heartbeats = createHeartbeatFilter();
+  const heartbeats = createHeartbeatFilter<LogRecord>();
   let settings = initial;
   let redact = createRedactor([]);
   let sink: Sink;
