@@ -55,3 +55,16 @@ test('one that cannot be run keeps nobody from stopping', async () => {
   await new BeforeStop().run({ ...server, settings: someSettings({ postgresql: { beforeStop: '/no/such/script' } }) }, 1000);
   expect(log.lines.join('\n')).toContain('before_stop could not be run');
 });
+
+test('one that outlives SIGKILL does not hold the stop that started it, nor the next', async () => {
+  const { server, log } = scene('unkillable', '');
+  let starts = 0;
+  const script = new BeforeStop(() => () => {
+    starts += 1;
+    return new Promise<never>(() => {});
+  });
+  await script.run(server, 10);
+  await script.run(server, 10);
+  expect(starts).toBe(1);
+  expect(log.lines.join('\n')).toContain('before_stop cannot be killed; stopping nevertheless');
+});
