@@ -15,22 +15,24 @@ export function isSecretPath(path: readonly string[]): boolean {
   return path.some((key) => SECRET_KEY.test(key) && !/password_encryption$|_command$/i.test(key));
 }
 
-/** Masks `password=…` of connection strings and `user:password@` of URLs. */
+/** Masks `password=…` of connection strings and `user:password@`, of URLs and without a scheme. */
 export function maskText(text: string): string {
   return text
     .replace(/(passw(?:or)?d\s*[=:]\s*)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s;,]+)/gi, `$1${MASK}`)
-    .replace(/(\/\/[^/@\s:]*:)[^/@\s]*@/g, `$1${MASK}@`);
+    .replace(/(\/\/[^/@\s:]*:)[^/\s]*@/g, `$1${MASK}@`)
+    .replace(/(^|[\s,'"=[(])([^/@\s:,'"=]+:)[^/\s,'"]+@/g, `$1$2${MASK}@`);
 }
 
 /** A copy with every secret masked, fit for printing. */
 export function redact(raw: JsonObject): JsonObject {
-  return redactValue(raw, []) as JsonObject;
+  return redactAt(raw, []) as JsonObject;
 }
 
-function redactValue(value: JsonValue, path: readonly string[]): JsonValue {
-  if (Array.isArray(value)) return value.map((item) => redactValue(item, path));
+/** The same of the value at `path`. */
+export function redactAt(value: JsonValue, path: readonly string[]): JsonValue {
+  if (Array.isArray(value)) return value.map((item) => redactAt(item, path));
   if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactValue(item, [...path, key])]));
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redactAt(item, [...path, key])]));
   }
   if (value === null || value === '') return value;
   if (isSecretPath(path)) return MASK;

@@ -186,5 +186,9 @@ describe('redact', () => {
 
   it('masks connection strings in any text', () => {
     expect(maskText('postgres://u:pw@h/db and PASSWORD: pw, done')).toBe('postgres://u:********@h/db and PASSWORD: ********, done');
+    expect(maskText('http://u:p@w@h:1 is lost')).toBe('http://u:********@h:1 is lost');
+    expect(maskText("'u:pw@h:1',v:p@w@i:2 at 10:30, http://h:1 and a@b")).toBe(
+      "'u:********@h:1',v:********@i:2 at 10:30, http://h:1 and a@b",
+    );
   });
 });

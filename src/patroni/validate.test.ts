@@ -64,6 +64,28 @@ describe('--validate-config', () => {
     expect(await linesOf(patch)).toEqual(expected);
   });
 
+  it('prints no password, neither in a value nor in what is said of it', async () => {
+    const lines = await linesOf(
+      {
+        restapi: { authentication: { username: 'u', password: 87654321 }, keyfile_password: ['topsecret'] },
+        etcd3: { hosts: ['http://u:topsecret@10.0.0.1:2379', 'u:topsecret@10.0.0.2:2379'] },
+        postgresql: {
+          authentication: { superuser: { password: 87654321 } },
+          pg_ident: { password: 'topsecret', a: 'host=h password=topsecret' },
+        },
+      },
+      { reachable: async (value) => `didn't pass validation: '${value} is not reachable'` },
+    );
+    expect(lines).toEqual([
+      'restapi.authentication.password ******** is not a string',
+      "restapi.keyfile_password ['********'] is not a string",
+      "etcd3.hosts.0 http://u:********@10.0.0.1:2379 didn't pass validation: 'http://u:********@10.0.0.1:2379 is not reachable'",
+      "etcd3.hosts.1 u:********@10.0.0.2:2379 didn't pass validation: 'u:********@10.0.0.2:2379 is not reachable'",
+      'postgresql.authentication.superuser.password ******** is not a string',
+      "postgresql.pg_ident {'password': '********', 'a': 'host=h password=********'} is not a list",
+    ]);
+  });
+
   it('tells what the host says of ports, stores and directories', async () => {
     const lines = await linesOf(
       {},

@@ -1,5 +1,6 @@
 /** The problems of a configuration, each a line as `patroni --validate-config` prints it. */
 import { isMapping, own } from '../config/merge.ts';
+import { maskText, redactAt } from '../config/redact.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { pythonLiteral, pythonText } from './python-text.ts';
 import { type Fields, isOfType, type Problem, refused, SCHEMA, type Surroundings, type Type, type Value } from './schema.ts';
@@ -20,9 +21,13 @@ export async function validate(at: Surroundings): Promise<Problem[]> {
 
 const below = (path: string, key: string) => (path === '' ? key : `${path}.${key}`);
 
-/** A missing value is shown as nothing. */
+/**
+ * A missing value is shown as nothing. What is secret in the value, or in the words about it, is
+ * masked.
+ */
 function note(problems: Problem[], path: string, value: JsonValue | null, message: string): void {
-  problems.push({ path, text: `${path} ${value === null ? '' : pythonText(value)} ${message}` });
+  const shown = value === null ? '' : pythonText(redactAt(value, path.split('.')));
+  problems.push({ path, text: `${path} ${shown} ${maskText(message)}` });
 }
 
 async function checkFields(row: Fields, raw: JsonObject, path: string, at: Surroundings, problems: Problem[]): Promise<void> {
