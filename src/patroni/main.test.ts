@@ -1,8 +1,24 @@
 /** `patroni` as it is called: what is printed where, and the exit code. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { examineLocal } from '../config/load.ts';
@@ -23,14 +39,18 @@ const file = (name: string, text: string) => {
   return join(home, name);
 };
 
-async function patroni(args: readonly string[], env: Record<string, string> = {}) {
+async function patroni(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean } = process.stdin,
+) {
   const seen = { out: '', err: '', ran: null as readonly string[] | null };
   const into = (key: 'out' | 'err') => ({
     write: (text: string) => {
       seen[key] += text;
     },
   });
-  const io = { stdout: into('out'), stderr: into('err'), stdin: process.stdin, env: { PATH: join(home, 'bin'), ...env } };
+  const io = { stdout: into('out'), stderr: into('err'), stdin, env: { PATH: join(home, 'bin'), ...env } };
   const code = await patroniMain(args, 'patroni', io, async (agentArgs) => {
     seen.ran = agentArgs;
     return 0;
@@ -153,6 +173,49 @@ describe('a generated configuration', () => {
     expect(examined.problems.filter(({ path: place }) => place !== 'thread_pool_size')).toEqual([]);
     expect(examined.local?.bootstrap).not.toBeNull();
     expect(await patroni(['--validate-config', '-i', path], store)).toMatchObject({ code: 0, err: '' });
+  });
+
+  it('takes the place of a file that others may read', async () => {
+    const path = file('old.yml', 'mine: 1\n');
+    chmodSync(path, 0o644);
+    const reader = openSync(path, 'r');
+    expect(await patroni(['--generate-sample-config', path], env())).toMatchObject({ code: 0, err: '' });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path, 'utf8')).toContain('secret');
+    // Whoever has opened it before reads the old text.
+    expect(readFileSync(reader, 'utf8')).toBe('mine: 1\n');
+    closeSync(reader);
+    expect(readdirSync(home).filter((name) => name.startsWith('old.yml'))).toEqual(['old.yml']);
+  });
+
+  it('goes through a link to the file, and into a pipe', async () => {
+    const path = file('linked.yml', '');
+    symlinkSync(path, join(home, 'link.yml'));
+    expect(await patroni(['--generate-sample-config', join(home, 'link.yml')], env())).toMatchObject({ code: 0, err: '' });
+    expect(readFileSync(path, 'utf8')).toContain('secret');
+    const pipe = join(home, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const reader = openSync(pipe, 'r+');
+    expect(await patroni(['--generate-sample-config', pipe], env())).toMatchObject({ code: 0, err: '' });
+    expect(statSync(pipe).isFIFO()).toBe(true);
+    const received = Buffer.alloc(65_536);
+    expect(received.toString('utf8', 0, readSync(reader, received))).toContain('secret');
+    closeSync(reader);
+  });
+
+  it('asks for the password beside standard output, which may be the file', async () => {
+    const fields = ['SFATAL', 'C28P01', 'Mwho are you', ''].map((field) => `${field}\0`).join('');
+    const refusal = Buffer.concat([Buffer.from('E'), Buffer.alloc(4), Buffer.from(fields)]);
+    refusal.writeInt32BE(refusal.length - 1, 1);
+    const stern = createServer((socket) => void socket.once('data', () => socket.end(refusal))).listen(0, '127.0.0.1');
+    await once(stern, 'listening');
+    const terminal = Object.assign(new PassThrough(), { isTTY: true });
+    terminal.write('hush\r');
+    const asked = await patroni(['--generate-config', '--dsn', `host=127.0.0.1 port=${portOf(stern)} sslmode=disable`], env(), terminal);
+    stern.close();
+    expect(asked).toMatchObject({ code: 1, out: '' });
+    expect(asked.err).toMatch(/Please enter the user password: .*\n.*who are you/);
+    expect(asked.err).not.toContain('hush');
   });
 
   it('has its sections in order, a blank line before each, and no line break at its end', () => {
