@@ -1,12 +1,13 @@
 /** What the rules look at: the observation with the questions every rule asks already answered. */
 import { type Authority, authorityAfter, leads, stepDownAtMs } from './authority.ts';
 import { type ClusterView, type Member, memberOf } from './cluster.ts';
+import { parseConninfo } from './conninfo.ts';
 import { divergenceFrom } from './divergence.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { fenceFor, holds } from './quorum/fence-mark.ts';
-import { remoteSource } from './remote.ts';
+import { placeText, remoteSource } from './remote.ts';
 import { upstreamOf } from './upstream.ts';
 import { includes, syncVoters } from './voters.ts';
 
@@ -237,6 +238,30 @@ export function wantedSource(c: Context): Source | null {
   const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
   const source = memberOf(c.view, upstreamOf(c.view, c.otherLeader, { name: c.me, tags, lsn: own }));
   return source === null ? null : sourceOf(source);
+}
+
+/** As PostgreSQL's configuration names its source. */
+export function pointsAt(c: Context, source: Source | null): boolean {
+  const text = c.o.pg.sql?.primaryConninfo ?? '';
+  if (source === null) return text === '';
+  const now = parseConninfo(text);
+  const { host, port } = placeText(source);
+  return now !== null && now['host'] === host && now['port'] === port;
+}
+
+/** At members each has a slot of its own. At the server outside, the setting names the one. */
+export const isOnSlot = ({ o }: Context, source: Source | null): boolean =>
+  source?.remote === undefined || o.pg.sql === null || o.pg.sql.primarySlotName === (source.remote.slot ?? '');
+
+/**
+ * The server outside, without the slot there that this standby uses although it may not lead. Only
+ * one server can use that slot, and the next leader needs it. Null: it uses none.
+ */
+export function withoutRemoteSlot(c: Context): Source | null {
+  const remote = remoteSource(c.o.settings.dynamic);
+  if (remote?.remote == null || remote.remote.slot === null || c.mayLeadNow) return null;
+  if (!c.isStandby || !pointsAt(c, remote) || !isOnSlot(c, remote)) return null;
+  return { ...remote, remote: { ...remote.remote, slot: null } };
 }
 
 /** How long a primary may go on taking writes while it tries to take the key. */

@@ -9,8 +9,7 @@ import type { JsonObject, JsonValue } from '../support/json.ts';
 import { untold } from './callbacks.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
-import { parseConninfo } from './conninfo.ts';
-import { type Context, isStandbyLeader, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
+import { type Context, isOnSlot, isStandbyLeader, pointsAt, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
 import { streamsInOrder } from './divergence.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
@@ -20,7 +19,7 @@ import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
-import { placeText, remoteSource } from './remote.ts';
+import { remoteSource } from './remote.ts';
 import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
 import { logicalWork } from './slots/logical.ts';
@@ -272,7 +271,7 @@ function follow(c: Context): Effect | null {
   // Whoever misses the leader may be about to leave it.
   if ((c.otherLeader === null && !isStandbyLeader(c)) || missesLeader(c) || awaitsComparison(c)) return null;
   const role = standbyRole(c);
-  const asItIs = pointsAt(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
+  const asItIs = pointsAt(c, role.source) && isOnSlot(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
 }
 
@@ -310,12 +309,4 @@ function configure(c: Context, before: readonly Effect[]): Effect | null {
   if (c.isStandby) return { kind: 'apply-config', role: standbyRole(c) };
   const setsNames = before.some((effect) => effect.kind === 'set-sync-names');
   return { kind: 'apply-config', role: setsNames ? { kind: 'primary' } : primaryRole(c) };
-}
-
-function pointsAt(c: Context, source: ReturnType<typeof wantedSource>): boolean {
-  const text = c.o.pg.sql?.primaryConninfo ?? '';
-  if (source === null) return text === '';
-  const now = parseConninfo(text);
-  const { host, port } = placeText(source);
-  return now !== null && now['host'] === host && now['port'] === port;
 }

@@ -1,7 +1,7 @@
 /** Cases of a cluster that follows a server outside of it. */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
-import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
+import { onRemoteSlot, standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import type { ClusterView, HistoryEntry } from './cluster.ts';
 import { comparedWith, contextOf } from './context.ts';
 import { decide } from './decide.ts';
@@ -9,7 +9,7 @@ import type { Memory } from './model.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
 import type { DynamicSettings } from './settings.ts';
 
-const [one, , archive] = standbyClusters;
+const [one, twoWithSlot, archive] = standbyClusters;
 const followed = (over: Partial<DynamicSettings> = {}) => settings('a', { dynamic: { standbyCluster: one!, ...over } });
 const remote: SourceHistory = {
   name: '10.9.9.9:5432',
@@ -153,6 +153,28 @@ describe('the standby leader', () => {
 
   it('stays what it was while etcd is silent', () => {
     expect(play({ pg: pg.standby(), view: null }, { role: 'standby_leader' }).memory.role).toBe('standby_leader');
+  });
+
+  it('leaves the slot at the server outside to its successor once its lease is over, and streams on', () => {
+    const scene = { pg: onRemoteSlot, settings: followed({ standbyCluster: twoWithSlot! }), view: null };
+    const cut = play(scene);
+    expect([cut.rule, role(cut)]).toMatchObject([
+      'fence.free-remote-slot',
+      { leads: true, source: { host: '10.9.9.1', remote: { slot: null } } },
+    ]);
+    expect(play({ ...scene, pg: { ...onRemoteSlot, sql: { ...onRemoteSlot.sql!, primarySlotName: '' } } }).rule).toBe(
+      'fence.wait-for-etcd',
+    );
+    expect(play({ ...scene, key: { leaseId: 'lease-a', stepDownAtMs: 33_000 } }).rule).toBe('fence.wait-for-etcd');
+  });
+
+  it('takes that slot again when it leads', () => {
+    const slotOf = (primarySlotName: string) => {
+      const standby = { ...onRemoteSlot, sql: { ...onRemoteSlot.sql!, primarySlotName } };
+      return role(play({ pg: standby, settings: followed({ standbyCluster: twoWithSlot! }) }));
+    };
+    expect(slotOf('')).toMatchObject({ source: { remote: { slot: 'dc2' } } });
+    expect(slotOf('dc2')).toBeUndefined();
   });
 
   it('gives its key to whom an operator names, and does not stop for that', () => {

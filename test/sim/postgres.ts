@@ -355,8 +355,8 @@ export class SimPostgres implements Postgres {
     const { server } = this.#parts;
     const syncNames = this.#syncNames === undefined ? server.file.syncNames : (this.#syncNames ?? '');
     const source = role.kind === 'standby' ? role.source : null;
-    const address = source === null ? null : { host: source.host, port: source.port };
-    return { source: address, syncNames, slot: source !== null && this.#useSlots ? slotNameOf(server.name) : '' };
+    const slot = source?.remote ? source.remote.slot : source !== null && this.#useSlots ? slotNameOf(server.name) : null;
+    return { source: source && { host: source.host, port: source.port }, syncNames, slot: slot ?? '' };
   }
 
   #tellGone(): void {

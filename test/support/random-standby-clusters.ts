@@ -47,6 +47,9 @@ const remote = fc.option(
   }),
 );
 
+/** As the second of `standbyClusters` has it. */
+export const onRemoteSlot = pg.standby({ primaryConninfo: 'host=10.9.9.1,10.9.9.2 port=5432,5432', primarySlotName: 'dc2' });
+
 /** It holds the leader key, runs or is down, and its history may be that of the server outside. */
 const leading: fc.Arbitrary<Observation> = fc
   .record({
@@ -56,6 +59,7 @@ const leading: fc.Arbitrary<Observation> = fc
       pg.standby(),
       { ...pg.standby(), walGone: true as const },
       pg.standby({ receiver: { status: 'streaming', pid: 3, latestEndLsn: lsn(1000), senderHost: '10.9.9.9', senderPort: 5432 } as never }),
+      onRemoteSlot,
       pg.primary(),
       pg.stopped(),
       pg.stopped({ state: 'in production' }),
@@ -65,13 +69,16 @@ const leading: fc.Arbitrary<Observation> = fc
     initialize: fc.constantFrom('7301234567890123456', '7301234567890123456', '7301234567890123456', null),
     leader: fc.constantFrom('a', 'a', 'a', 'b', null),
     pause: fc.constantFrom(false, false, false, true),
+    etcdSilent: fc.constantFrom(false, false, false, true),
     other: fc.constantFrom(null, peer('b', { lsn: lsn(900) }), peer('b')),
     failover: fc.constantFrom(null, null, { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' }),
   })
   .map((d) => {
     const source = d.remote && { name: '10.9.9.9:5432', systemIdentifier: '7301234567890123456', history: [], ...d.remote };
     const o = observation({
-      view: { ...view(d.leader === null ? {} : { leaderName: d.leader }), initialize: d.initialize, failover: d.failover as never },
+      view: d.etcdSilent
+        ? null
+        : { ...view(d.leader === null ? {} : { leaderName: d.leader }), initialize: d.initialize, failover: d.failover as never },
       pg: d.pg,
       peers: d.other && peers(d.other),
       settings: settings('a', { dynamic: { pause: d.pause } }),

@@ -2,7 +2,7 @@
  * Rules that keep a node from being writable when it may not be. They come before everything else.
  */
 import { isKeptByFailsafe, isVouchedFor } from '../authority.ts';
-import { type Context, isOpeningForWrites, isUnprotected } from '../context.ts';
+import { type Context, isOpeningForWrites, isUnprotected, withoutRemoteSlot } from '../context.ts';
 import { jobLabel, stopsInOrder } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { replacedBy } from '../quorum/leader-side.ts';
@@ -95,6 +95,16 @@ export const etcdSilent: Section = {
         ],
       }),
       because: 'DCS is not accessible: starting read-only, so that at least reads go on',
+    },
+    {
+      id: 'fence.free-remote-slot',
+      situation: 'this standby uses the slot of its cluster at the server outside, and may not lead any more; no pause',
+      when: (c) => !c.paused && c.o.job === null && withoutRemoteSlot(c) !== null,
+      ask: (c) => ({
+        effects: [{ kind: 'apply-config', role: { kind: 'standby', source: withoutRemoteSlot(c), leads: true }, only: 'role' }],
+        wakeInMs: 1000,
+      }),
+      because: 'DCS is not accessible: leaving the slot at the server outside to the next standby leader, and streaming on without it',
     },
     {
       id: 'fence.wait-for-etcd',
