@@ -27,7 +27,7 @@ export interface AgentLog extends Log {
   named(logger: string): Log;
   /** Settings and secrets may have changed; nothing already logged is lost. */
   reconfigure(settings: LogSettings): void;
-  /** Writes what is waiting. Call it before the process ends. */
+  /** Writes what is waiting, or is stuck after 2 s. Call it before the process ends. */
   close(): Promise<{ readonly isStuck: boolean }>;
 }
 
@@ -85,8 +85,7 @@ export function createLog(initial: LogSettings, options: LogOptions = {}): Agent
     reconfigure: apply,
     close: async () => {
       for (const record of heartbeats.drain()) put(record);
-      await sink.flush(FLUSH_TIMEOUT_MS);
-      return { isStuck: sink.isFull() };
+      return { isStuck: !(await sink.flush(FLUSH_TIMEOUT_MS)) };
     },
   };
 }

@@ -10,12 +10,10 @@ const BUSY_RETRY_MS = 20;
  */
 export interface Sink {
   write(line: string): void;
-  /** As many lines wait to be written as may. */
-  isFull(): boolean;
   /** Lines lost since the last call. */
   takeLost(): number;
-  /** Resolves when everything is written, or after timeoutMs. */
-  flush(timeoutMs: number): Promise<void>;
+  /** Resolves when everything is written, or after timeoutMs: false. */
+  flush(timeoutMs: number): Promise<boolean>;
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -64,12 +62,12 @@ function createSink(maxQueueSize: number, prepare: (bytes: number) => number, cl
     }
   };
   const flush = (timeoutMs: number) =>
-    new Promise<void>((resolve) => {
-      if (!busy) return resolve();
-      const timer = setTimeout(resolve, timeoutMs);
+    new Promise<boolean>((resolve) => {
+      if (!busy) return resolve(true);
+      const timer = setTimeout(() => resolve(false), timeoutMs);
       idle.push(() => {
         clearTimeout(timer);
-        resolve();
+        resolve(true);
       });
     });
 
@@ -79,7 +77,6 @@ function createSink(maxQueueSize: number, prepare: (bytes: number) => number, cl
       else queue.push(Buffer.from(`${line}\n`));
       if (!busy) next();
     },
-    isFull: () => queue.length >= maxQueueSize,
     takeLost: () => {
       const count = lost;
       lost = 0;
