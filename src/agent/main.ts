@@ -25,6 +25,7 @@ import { createSettingsSource } from '../config/source.ts';
 import { memberOf } from '../core/cluster.ts';
 import type { LocalSettings } from '../core/settings.ts';
 import { withCarrier } from '../ports/carrier.ts';
+import { endProcess } from '../support/end-process.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
 import { REGENT_VERSION } from '../version.ts';
 import { Agent } from './agent.ts';
@@ -50,7 +51,7 @@ const LINGER_MS = 1000;
  * time.
  */
 const RENEW_CERTIFICATES_MS = 300_000;
-/** As Patroni's: the log takes no more lines. */
+/** As Patroni's: what takes the log does so no more. */
 const EXIT_LOG_STUCK = 5;
 /** Passwords of so many readings of the configuration are kept out of the log. */
 const KNOWN_SETTINGS = 10;
@@ -85,7 +86,7 @@ export async function agentMain(args: readonly string[], onRound: () => void): P
   });
   const { isStuck } = await log.close();
   const code = ended === 0 && isStuck ? EXIT_LOG_STUCK : ended;
-  setTimeout(() => process.exit(code), LINGER_MS).unref();
+  setTimeout(() => endProcess(code), LINGER_MS).unref();
   return code;
 }
 
@@ -296,7 +297,7 @@ function stopOnBugs(log: AgentLog): void {
   const end = (error: unknown) => {
     const { message, stack } = ensureError(error);
     log.critical(`ending because of a bug: ${message}`, { stack });
-    void log.close().finally(() => process.exit(1));
+    void log.close().finally(() => endProcess(1));
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
