@@ -163,7 +163,7 @@ describe('TLS', () => {
     copyFileSync(node.cert, cert);
     copyFileSync(node.key, key);
     const settings = { certfile: cert, keyfile: key };
-    await serve(settings);
+    const base = await serve(settings);
     const { port } = server!;
     const first = await serialNumber(port);
     const renewed = workshop.issue('renewed', 'IP:127.0.0.1');
@@ -174,9 +174,10 @@ describe('TLS', () => {
     const second = await serialNumber(port);
     expect(second).not.toBe(first);
     writeFileSync(cert, 'not a certificate');
-    await server!.reconfigure(restSettings(settings));
+    await server!.reconfigure(restSettings({ ...settings, serverTokens: 'productonly', allowlist: ['10.0.0.1'] }));
     expect(log.lines.join('\n')).toContain('the certificate of the REST API cannot be used');
     expect(await serialNumber(port)).toBe(second);
+    expect(await reload(base, as(null))).toMatchObject({ status: 202, headers: { server: expect.stringContaining('/') as string } });
   });
 
   test('a reload takes over an encrypted key with its password, the ciphers, and whether clients need a certificate', async () => {

@@ -361,10 +361,13 @@ test('a moved listener answers at the new place, an impossible one leaves the ol
   const old = base;
   await server.reconfigure(restSettings({ serverTokens: 'productonly' }));
   expect((await call(`${old}/primary`)).headers['server']).toBe('Regent');
-  await server.reconfigure(restSettings({ listenHost: '192.0.2.1', listenPort: 65000 }));
+  const authentication = { username: 'u', password: 'p' };
+  await server.reconfigure(restSettings({ listenHost: '192.0.2.1', listenPort: 65000, authentication }));
   expect(log.lines.join('\n')).toContain('REST API keeps its old settings: the REST API cannot listen on 192.0.2.1:65000');
-  expect((await call(`${old}/primary`)).status).toBe(200);
-  await server.reconfigure(restSettings({ listenHost: 'localhost' }));
+  expect((await call(`${old}/primary`)).headers['server']).toBe('Regent');
+  expect((await call(`${old}/reload`, 'POST')).status).toBe(202);
+  await server.reconfigure(restSettings({ listenHost: 'localhost', authentication }));
+  expect((await call(`http://127.0.0.1:${server.port}/reload`, 'POST')).status).toBe(401);
   expect(`http://127.0.0.1:${server.port}`).not.toBe(old);
   await expect(call(`${old}/primary`)).rejects.toThrow('ECONNREFUSED');
 });

@@ -59,12 +59,13 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
 
   /**
    * If both listeners can be open at once, the new one opens first, so that a bad address leaves
-   * the old one in service.
+   * the old one in service. `adopt` is called before the new one gets a request.
    */
-  const replace = async (settings: RestSettings): Promise<void> => {
+  const replace = async (settings: RestSettings, adopt: () => void): Promise<void> => {
     const old = listener;
     if (settings.listenPort !== old.port) {
       listener = await open(settings);
+      adopt();
       return old.close();
     }
     await old.close();
@@ -74,14 +75,21 @@ export async function startRestServer(options: RestServerOptions): Promise<RestS
       listener = await open(current);
       throw error;
     }
+    adopt();
   };
+  /** All of the settings or none: who may change what must fit what is served. */
   const apply = async (settings: RestSettings): Promise<void> => {
     if (closed) return;
-    rules = await accessRules(settings, log, clock);
-    headers = extraHeaders(settings, log);
-    if (listener.fits(settings)) await listener.renewCertificates(settings);
-    else await replace(settings);
-    current = settings;
+    const newRules = await accessRules(settings, log, clock);
+    const newHeaders = extraHeaders(settings, log);
+    const adopt = () => {
+      rules = newRules;
+      headers = newHeaders;
+      current = settings;
+    };
+    if (!listener.fits(settings)) return replace(settings, adopt);
+    await listener.renewCertificates(settings);
+    adopt();
   };
   // One reload at a time, because two reloads must not both open a listener.
   let queue: Promise<void> = Promise.resolve();
