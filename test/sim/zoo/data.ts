@@ -122,8 +122,8 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'A standby keeps the source it has when another leads.',
     offends: ['S22'],
     edits: [
-      at('src/core/housekeeping.ts', 'pointsAt').without("now['host'] === host"),
-      at('src/core/housekeeping.ts', 'pointsAt').without("now['port'] === port"),
+      at('src/core/context.ts', 'pointsAt').without("now['host'] === host"),
+      at('src/core/context.ts', 'pointsAt').without("now['port'] === port"),
     ],
     verdicts: ['safety', 'liveness'],
   },
