@@ -11,21 +11,43 @@ import { RegentError } from '../../support/errors.ts';
 import type { ControlData } from './control-data.ts';
 import type { Deps } from './deps.ts';
 import { LocalHistory } from './history-file.ts';
+import { beStandby } from './signal-files.ts';
 import { askFingerprint, readFingerprint } from './timeline-fingerprint.ts';
+import { archiveReadySegments } from './wal-archive.ts';
 import { lastRecord } from './wal-end.ts';
+
+/** A data directory that may follow as it is. */
+export interface Crashed {
+  readonly major: number;
+  readonly control: ControlData;
+}
+
+/**
+ * True: the directory is a standby's now. What waits for its archiver is archived before that: a
+ * standby (with archive_mode=on) does not archive, and recycles it. Throws what isContained throws;
+ * the directory is no standby's then.
+ */
+export async function followAsItIs(
+  deps: Deps,
+  source: Source,
+  { major, control }: Crashed,
+  history: SourceHistory,
+  timed: () => Bounded,
+): Promise<boolean> {
+  if (!(await isContained(deps, source, control, history, timed()))) return false;
+  await archiveReadySegments(deps, major, timed());
+  if (timed().signal?.aborted)
+    throw new RegentError('REWIND_CALLED_OFF', 'called off while WAL was being archived', { policy: 'transient' });
+  await beStandby(deps);
+  return true;
+}
 
 /**
  * Handles a primary that crashed, or a copy of one's disk: pg_controldata does not tell where its
  * WAL ends. When its last record lies in the source's history there is nothing to rewind; it starts
  * as a standby as it is. Throws REWIND_BLIND when the source has other records there.
  */
-export async function isContained(
-  deps: Deps,
-  source: Source,
-  control: ControlData,
-  history: SourceHistory,
-  options: Bounded,
-): Promise<boolean> {
+async function isContained(deps: Deps, source: Source, control: ControlData, history: SourceHistory, options: Bounded): Promise<boolean> {
   const position = stoppedPosition(control);
   const { timeline } = position;
   if (!position.open || timeline !== control.timeline || timeline >= history.timeline) return false;

@@ -18,7 +18,7 @@ import { removeAbandoned } from './abandoned-timelines.ts';
 import { readText, removeFile, writeFileAtomic } from './atomic-file.ts';
 import { parseBackupLabel } from './backup-label.ts';
 import { optionArguments } from './binary-options.ts';
-import { isContained } from './contained.ts';
+import { followAsItIs } from './contained.ts';
 import { type ControlData, ControlDataReader } from './control-data.ts';
 import { clearIncomplete, type DataDirFacts, inspectDataDir, markIncomplete } from './data-dir.ts';
 import type { Deps } from './deps.ts';
@@ -74,7 +74,7 @@ export async function rewind(deps: Deps, source: Source, options: Bounded): Prom
   await refuseTwin(deps, source, history, timed());
   await refuseSocketInSource(deps, source, major, timed());
   const before = await controlData(deps, left(deps, deadline));
-  if (incompleteWork === null && (await isContained(deps, source, before, history, timed()))) return void (await beStandby(deps));
+  if (incompleteWork === null && (await followAsItIs(deps, source, { major, control: before }, history, timed))) return;
   await archiveReadySegments(deps, major, timed());
   await keepOwnBase(settings, deps.runAs ?? null);
   // A single-user server, which finishes crash recovery, refuses to be a standby.
@@ -107,11 +107,11 @@ export async function compare(deps: Deps, source: Source, options: Bounded): Pro
   const { settings } = deps;
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
   const timed = () => ({ ...options, timeoutMs: left(deps, deadline) });
-  const { state } = await inspectDataDir(settings.postgresql.dataDir);
+  const { state, major } = await inspectDataDir(settings.postgresql.dataDir);
   const history = await askSourceHistory(settings, source, timed());
   await refuseTwin(deps, source, history, timed());
   const control = await controlData(deps, timed().timeoutMs);
-  if (state === 'valid' && (await isContained(deps, source, control, history, timed()))) return await beStandby(deps);
+  if (state === 'valid' && major !== null && (await followAsItIs(deps, source, { major, control }, history, timed))) return;
   throw new RegentError('COMPARE_DIVERGED', `the WAL here is not known to end within the history of ${source.name}`, {
     mend: 'reinitialize the member, or set use_pg_rewind',
   });

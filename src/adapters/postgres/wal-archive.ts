@@ -1,6 +1,7 @@
 /**
- * WAL of the old history that waits for its archiver. pg_rewind removes or overwrites it, and a
- * recovery to a point in that time would be lost with it. So it is archived first.
+ * WAL of a former primary that waits for its archiver. pg_rewind removes or overwrites it, a standby
+ * recycles it, and a recovery to a point in that time would be lost with it. So it is archived
+ * first.
  */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ export async function runningValue(deps: Deps, name: string, timeoutMs: number):
 
 /**
  * Stops at the first segment that cannot be archived in a minute, and after ten minutes in all,
- * with a warning: the rewind is worth more than the old history's tail. Never throws.
+ * with a warning: a standby is worth more than the tail of what was archived. Never throws.
  */
 export async function archiveReadySegments(deps: Deps, major: number, options: Bounded): Promise<number> {
   const { dataDir } = deps.settings.postgresql;
@@ -47,10 +48,13 @@ export async function archiveReadySegments(deps: Deps, major: number, options: B
     const command = await runningValue(deps, 'archive_command', READ_TIMEOUT_MS);
     if (command === '') {
       const library = major >= 15 ? await runningValue(deps, 'archive_library', READ_TIMEOUT_MS) : '';
-      deps.log.warning('WAL that waits to be archived will be lost by the rewind', { segments: ready.length, archiveLibrary: library });
+      deps.log.warning('WAL that waits to be archived will be missing from the archive: there is no archive_command to run', {
+        segments: ready.length,
+        archiveLibrary: library,
+      });
       return 0;
     }
-    deps.log.info('archiving the WAL of the old history that waits for it, before the rewind', { segments: ready.length });
+    deps.log.info('archiving the WAL that waits for it, before this node becomes a standby', { segments: ready.length });
     for (const status of ready) {
       const leftMs = Math.min(SEGMENT_TIMEOUT_MS, deadline - deps.clock.monotonicMs());
       if (leftMs <= 0 || options.signal?.aborted) break;
@@ -60,7 +64,7 @@ export async function archiveReadySegments(deps: Deps, major: number, options: B
       done += 1;
     }
     if (done < ready.length && !options.signal?.aborted)
-      deps.log.warning('WAL of the old history will be lost by the rewind', { segments: ready.length - done });
+      deps.log.warning('WAL that waited to be archived will be missing from the archive', { segments: ready.length - done });
   } catch (error) {
     deps.log.warning('WAL that waits to be archived was not', { reason: ensureError(error).message });
   }
@@ -74,7 +78,7 @@ async function archiveOne(deps: Deps, command: string, segment: string, options:
     cwd: deps.settings.postgresql.dataDir,
   });
   if (result.code === 0) return true;
-  deps.log.warning(`${segment} could not be archived before the rewind`, {
+  deps.log.warning(`${segment} could not be archived`, {
     code: result.code,
     cause: result.cause,
     said: lastLines(result.stderr, 2),
