@@ -26,6 +26,15 @@ const asked = (scene: Scene, remembered: Partial<Memory> = {}) => {
 const failed = (code: string | null, count: number, over: Partial<Failure> = {}): Partial<Memory> => ({
   failures: { rewind: { count, lastAtMs: 9_900, message: 'why', code, source: 'b', ...over } },
 });
+const streaming = {
+  status: 'streaming',
+  receivedTimeline: 2,
+  slotName: null,
+  conninfo: '',
+  senderHost: 'b',
+  senderPort: 5432,
+  latestEndLsn: null,
+};
 const later = { nowMs: 10_000 + backoffMs(99) };
 
 describe('a rewind that failed', () => {
@@ -70,16 +79,7 @@ describe('a rewind that ended well', () => {
     expect(ended(true, { pg: crashed, settings: mayRemove }, failed('REWIND_IN_VAIN', 2)).kinds).toEqual(['reinitialize']);
   });
   it('has helped once it streams', () => {
-    const receiver = {
-      status: 'streaming',
-      receivedTimeline: 2,
-      slotName: null,
-      conninfo: '',
-      senderHost: 'b',
-      senderPort: 5432,
-      latestEndLsn: null,
-    };
-    expect(ended(true, { pg: pg.standby({ timeline: 2, receiver }) }).after.failures.rewind).toBeUndefined();
+    expect(ended(true, { pg: pg.standby({ timeline: 2, receiver: streaming }) }).after.failures.rewind).toBeUndefined();
     expect(ended(true, { pg: pg.standby({ timeline: 2, receiver: null }) }).after.failures.rewind).toMatchObject({
       count: 1,
       code: 'REWIND_IN_VAIN',
@@ -168,9 +168,25 @@ describe('a crashed primary that may not be rewound', () => {
       expect(asked({ ...scene, pg: pg.stopped({ state, checkpointLsn: lsn(1000) }) }).kinds).toEqual(['compare']);
   });
 
-  it('looks again where the leader did not answer, after a while', () => {
-    expect(asked(scene, compared('SOURCE_UNREACHABLE'))).toMatchObject({ rule: 'mend.compare-later', kinds: [], wakeAtMs: 9_900 + 1000 });
-    expect(asked({ ...scene, ...later }, compared('SOURCE_UNREACHABLE')).kinds).toEqual(['compare']);
+  it.each(['SOURCE_UNREACHABLE', 'COMPARE_UNKNOWN'])('looks again after %s, after a while and as often as it takes', (code) => {
+    expect(asked(scene, compared(code))).toMatchObject({ rule: 'mend.compare-later', kinds: [], wakeAtMs: 9_900 + 1000 });
+    expect(asked({ ...scene, ...later, settings: never }, compared(code, { count: 50 })).kinds).toEqual(['compare']);
+  });
+
+  it('without pg_waldump is cloned after three tries where that is allowed, and otherwise goes on looking for it', () => {
+    const lacks = (count: number) => compared('COMPARE_NO_PROGRAM', { count });
+    expect(asked({ ...scene, ...later, settings: never }, lacks(2)).kinds).toEqual(['compare']);
+    expect(asked({ ...scene, ...later, settings: never }, lacks(3)).kinds).toEqual(['reinitialize']);
+    expect(asked({ ...scene, ...later }, lacks(9)).kinds).toEqual(['compare']);
+  });
+
+  it('is compared anew after it has streamed, or led: a verdict on older WAL says nothing of it', () => {
+    const verdict = (facts: NonNullable<Scene['pg']>, over: Scene = {}) =>
+      asked({ pg: facts, ...over }, compared('COMPARE_DIVERGED')).after.failures.compare;
+    expect(verdict(crashed)).toMatchObject({ code: 'COMPARE_DIVERGED' });
+    expect(verdict(pg.standby({ timeline: 2, receiver: null }))).toMatchObject({ code: 'COMPARE_DIVERGED' });
+    expect(verdict(pg.standby({ timeline: 2, receiver: streaming }))).toBeUndefined();
+    expect(verdict(pg.primary(), { view: view({ leaderName: 'a' }), source: null })).toBeUndefined();
   });
 
   it.each(['COMPARE_DIVERGED', 'REWIND_BLIND'])('stays down once that says %s, or is cloned where that is allowed', (code) => {

@@ -236,7 +236,10 @@ function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutc
 function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   const streams = c.o.pg.sql?.receiver?.status === 'streaming';
   const proven: Partial<Record<JobKind, Failure>> = { ...failures };
-  if (streams || c.isPrimary) delete proven.rewind;
+  if (streams || c.isPrimary) {
+    delete proven.rewind;
+    delete proven.compare;
+  }
   if ((c.isPrimary || c.isStandby) && c.o.job === null) delete proven.restart;
   return Object.keys(proven).length === Object.keys(failures).length ? failures : proven;
 }

@@ -47,16 +47,17 @@ export const mendMemory: fc.Arbitrary<Memory> = fc
   .record({
     rewinds: fc.nat(4),
     copies: fc.constantFrom(0, 0, 1),
-    compared: fc.constantFrom(undefined, 'SOURCE_UNREACHABLE', 'COMPARE_DIVERGED'),
+    compared: fc.constantFrom(undefined, 'SOURCE_UNREACHABLE', 'COMPARE_DIVERGED', 'COMPARE_UNKNOWN', 'COMPARE_NO_PROGRAM'),
+    compares: fc.constantFrom(1, 3),
     code: fc.constantFrom('SOURCE_UNREACHABLE', 'REWIND_REFUSED', 'REWIND_FAILED', 'REWIND_NO_PROGRAM', null),
     source: fc.constantFrom('b', 'b', 'c'),
     lastAtMs: fc.constantFrom(9_900, -400_000),
   })
-  .map(({ rewinds, copies, compared, code, source, lastAtMs }) =>
+  .map(({ rewinds, copies, compared, compares, code, source, lastAtMs }) =>
     memory({
       failures: {
         ...(rewinds > 0 && { rewind: { count: rewinds, lastAtMs, message: 'why', code, source } }),
-        ...(compared && { compare: { count: 1, lastAtMs, message: 'why', code: compared, source } }),
+        ...(compared && { compare: { count: compares, lastAtMs, message: 'why', code: compared, source } }),
         ...(copies > 0 && { reinitialize: { count: copies, lastAtMs, message: 'why', code: null } }),
       },
     }),

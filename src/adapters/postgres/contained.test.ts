@@ -1,11 +1,12 @@
-/** A crashed primary whose WAL lies in its source's history: what becomes of it, and what it keeps. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+/** A crashed primary whose WAL may lie in its source's history: what becomes of it. */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { control, lsn, SYSTEM_ID, settings } from '../../../test/support/build.ts';
-import type { RunResult } from '../../support/exec.ts';
+import { prospectOf } from '../../core/rewind-prospects.ts';
+import { type RunResult, runCommand } from '../../support/exec.ts';
 import { createSystemClock } from '../clock/system.ts';
 import { followAsItIs } from './contained.ts';
 import type { Deps } from './deps.ts';
@@ -108,5 +109,31 @@ describe('a crashed primary that may follow as it is', () => {
     const { archived, follow } = scene();
     expect(await follow(undefined, history(lsn(2 * SEGMENT + 128)))).toBe(false);
     expect([isStandby(), archived]).toEqual([false, []]);
+  });
+
+  it.each<[string, Deps['run'], string]>([
+    ['is not done in time', async () => ended({ code: null, signal: 'SIGTERM', cause: 'timeout' }), 'COMPARE_UNKNOWN'],
+    ['is called off', async () => ended({ code: null, signal: 'SIGTERM', cause: 'aborted' }), 'COMPARE_UNKNOWN'],
+    ['is killed for its memory', async () => ended({ code: null, signal: 'SIGKILL' }), 'COMPARE_UNKNOWN'],
+    ['cannot read a file', async () => ended({ code: 1, stderr: 'could not read from file: Input/output error' }), 'COMPARE_UNKNOWN'],
+    ['cannot be run', () => runCommand('/', [], { timeoutMs: 1000 }), 'COMPARE_UNKNOWN'],
+    ['is not there', () => runCommand('/no/such/pg_waldump', [], { timeoutMs: 1000 }), 'COMPARE_NO_PROGRAM'],
+  ])('is not taken for diverged where pg_waldump %s', async (_name, walDump, code) => {
+    await expect(scene(walDump).follow()).rejects.toMatchObject({ code });
+    expect(prospectOf(code)).toBe('passes');
+  });
+
+  it('is not taken for diverged where its WAL cannot be listed', async () => {
+    const { follow } = scene();
+    renameSync(join(dataDir, 'pg_wal'), join(dataDir, 'elsewhere'));
+    await expect(follow()).rejects.toMatchObject({ code: 'COMPARE_UNKNOWN' });
+  });
+
+  it('is not known to fit where the WAL itself does not tell its end', async () => {
+    const damaged = 'pg_waldump: error: could not find a valid record after 0/2000060';
+    expect(await scene(async () => ended({ code: 1, stderr: damaged })).follow()).toBe(false);
+    expect(await scene(async () => ended({})).follow()).toBe(false);
+    rmSync(join(dataDir, 'pg_wal', '000000010000000000000002'));
+    expect(await scene().follow()).toBe(false);
   });
 });

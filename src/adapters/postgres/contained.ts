@@ -45,7 +45,8 @@ export async function followAsItIs(
 /**
  * Handles a primary that crashed, or a copy of one's disk: pg_controldata does not tell where its
  * WAL ends. When its last record lies in the source's history there is nothing to rewind; it starts
- * as a standby as it is. Throws REWIND_BLIND when the source has other records there.
+ * as a standby as it is. Throws REWIND_BLIND when the source has other records there,
+ * and what lastRecord throws.
  */
 async function isContained(deps: Deps, source: Source, control: ControlData, history: SourceHistory, options: Bounded): Promise<boolean> {
   const position = stoppedPosition(control);

@@ -1,7 +1,7 @@
 /**
- * WAL of a former primary that waits for its archiver. pg_rewind removes or overwrites it, a standby
- * recycles it, and a recovery to a point in that time would be lost with it. So it is archived
- * first.
+ * WAL of a former primary that waits for its archiver. pg_rewind removes or overwrites it, a
+ * standby recycles it, and a recovery to a point in that time would be lost with it. So it is
+ * archived first.
  */
 import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -7,8 +7,11 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { COMPARE_NO_PROGRAM, COMPARE_UNKNOWN } from '../../core/rewind-prospects.ts';
 import { formatLsn, type Lsn, parseLsn, type Timeline, toLsn } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
+import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { lastLines, type RunResult } from '../../support/exec.ts';
 import type { Deps } from './deps.ts';
 import { binary } from './programs.ts';
 import { segmentName } from './wal-timeline.ts';
@@ -20,21 +23,54 @@ export interface WalStart {
   readonly segmentBytes: number;
 }
 
-/** Where the last whole record begins; null: it cannot be told. */
+/**
+ * Where the last whole record begins; null: the WAL here does not tell, however often it is read.
+ * Throws COMPARE_NO_PROGRAM where pg_waldump is not there, and COMPARE_UNKNOWN where the look
+ * itself failed, which says nothing of the WAL.
+ */
 export async function lastRecord(deps: Deps, start: WalStart, options: Bounded): Promise<Lsn | null> {
   const { settings } = deps;
   const { timeline, checkpointLsn } = start;
   const path = join(settings.postgresql.dataDir, 'pg_wal');
+  const names = await readdir(path).catch((error: unknown) => {
+    throw unknown(`${path} could not be read: ${ensureError(error).message}`, error);
+  });
   // pg_waldump waits five seconds for a segment that is not there, as on a disk that was full.
-  const end = endOfSegments(await readdir(path).catch(() => []), start);
+  const end = endOfSegments(names, start);
   if (end === null) return null;
   const range = [`--start=${formatLsn(checkpointLsn)}`, `--end=${formatLsn(end)}`];
   const args = ['--quiet', `--path=${path}`, `--timeline=${timeline}`, ...range];
-  const result = await deps
-    .run(binary(settings, 'pg_waldump'), args, { ...options, env: { LC_ALL: 'C' } })
-    // Some packages leave the program out.
-    .catch(() => null);
-  return result === null || result.cause !== 'exit' ? null : readLastRecord(result.stderr, checkpointLsn);
+  const program = binary(settings, 'pg_waldump');
+  const result = await deps.run(program, args, { ...options, env: { LC_ALL: 'C' } }).catch((error: unknown) => {
+    throw notStarted(ensureError(error));
+  });
+  if (hasAnswered(result)) return readLastRecord(result.stderr, checkpointLsn);
+  const how = result.cause === 'exit' ? (result.signal ?? `exit code ${result.code}`) : result.cause;
+  throw unknown(`pg_waldump did not read the WAL to its end (${how}): ${lastLines(result.stderr, 2)}`);
+}
+
+/**
+ * What pg_waldump says of the WAL itself. Any other failure is one of the disk, of memory or of
+ * rights, and passes or can be mended.
+ */
+const OF_THE_WAL = /error in WAL record at|could not find a valid record|No such file or directory|read \d+ of \d+|WAL segment size/;
+
+export function hasAnswered({ cause, code, stderr }: Pick<RunResult, 'cause' | 'code' | 'stderr'>): boolean {
+  return cause === 'exit' && (code === 0 || (code !== null && OF_THE_WAL.test(stderr)));
+}
+
+function notStarted(error: Error): RegentError {
+  if (codeOf(error.cause) !== 'ENOENT') return unknown(`pg_waldump could not be run: ${error.message}`, error);
+  const mend = 'install pg_waldump of this major (some packages keep it apart from the server), or say with postgresql.bin_dir where it is';
+  return new RegentError(COMPARE_NO_PROGRAM, `there is no pg_waldump: ${error.message}`, { cause: error, mend });
+}
+
+function unknown(message: string, cause?: unknown): RegentError {
+  return new RegentError(COMPARE_UNKNOWN, message, {
+    cause,
+    policy: 'transient',
+    mend: 'none is needed if the cause passes: it is tried again',
+  });
 }
 
 /**

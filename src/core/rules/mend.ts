@@ -9,7 +9,7 @@ import type { Job, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
 import { reinitCommand } from '../operator-commands.ts';
-import { prospectOf, REWIND_NO_PROGRAM } from '../rewind-prospects.ts';
+import { COMPARE_NO_PROGRAM, prospectOf, REWIND_NO_PROGRAM } from '../rewind-prospects.ts';
 import type { Outcome } from './table.ts';
 
 /** After so many failed rewinds in a row without a known cause, a new copy is preferred. */
@@ -124,7 +124,7 @@ export function mendDivergence(c: Context, leader: Source): Outcome {
 /** What was tried often enough, or cannot be tried, does not mend these data. */
 export function lacksCure(c: Context, leader: Source): boolean {
   const f = factsOf(c, leader);
-  return isWorn(f) || onlyAnswer(mendRows, f).verdict === 'tell the operator';
+  return isWorn(f) || lacksWaldump(f) || onlyAnswer(mendRows, f).verdict === 'tell the operator';
 }
 
 /** A replica of a standby cluster is rewound from the server outside, and follows its leader. */
@@ -151,10 +151,17 @@ function streamingLeader(c: Context): Source | null {
  * pg_controldata does not tell where the WAL of a crashed primary ends. A rewind would find out; so
  * does a look at the WAL, which changes nothing.
  */
-function mayFit({ c, leader, able, blind }: MendFacts): boolean {
+function mayFit(f: MendFacts): boolean {
+  const { c, leader, able, blind } = f;
   const { control, dataDir } = c.o.pg;
   if (able || blind || !c.stopped || dataDir !== 'valid' || control === null || !stoppedPosition(control).open) return false;
-  return prospectOf(failureFrom(c, leader, 'compare')?.code) !== 'never';
+  return prospectOf(failureFrom(c, leader, 'compare')?.code) !== 'never' && !(lacksWaldump(f) && mayRemoveData(f));
+}
+
+/** Often enough that a package which is just being replaced is there again. */
+function lacksWaldump({ c, leader }: MendFacts): boolean {
+  const failed = failureFrom(c, leader, 'compare');
+  return failed !== null && failed.code === COMPARE_NO_PROGRAM && failed.count >= TRIES;
 }
 
 /** What one source made of the rewind says nothing about another source. */
