@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
+import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { settings } from '../../../test/support/build.ts';
+import { manualClock } from '../../../test/support/manual-clock.ts';
 import { RegentError } from '../../support/errors.ts';
-import { stateByError } from './probe.ts';
+import type { LocalServer } from './local-server.ts';
+import { Probe, stateByError } from './probe.ts';
 
 const wrapped = (cause: unknown) => new RegentError('SQL_CONNECT_FAILED', 'could not connect', { cause });
 const server = (code: string) => Object.assign(new Error('from the server'), { code, severity: 'FATAL' });
@@ -22,4 +26,50 @@ test.each([
   ['an error of our own', new TypeError('undefined is not a function'), 'running'],
 ] as const)('%s', (_, error, state) => {
   expect(stateByError(error)).toBe(state);
+});
+
+/** A server that lets every question wait until its asker gives up. */
+function silentServer() {
+  const clock = { ...manualClock(100_000), monotonicMs: () => clock.bootMs(), wallMs: () => 0, random: () => 0 };
+  const asked: number[] = [];
+  const server = {
+    settings: { ...settings('a'), postgresql: { ...settings('a').postgresql, dataDir: '/nowhere' } },
+    clock,
+    log: keptLog(),
+    role: { kind: 'primary' },
+    runAs: null,
+    stateDir: null,
+    clientsOut: false,
+    walSegmentBytes: null,
+    fence: { read: async () => null },
+    history: { read: async () => [] },
+    watch: { current: () => ({ pid: 7, startTicks: '1', state: () => 'running' }) },
+    heartbeat: {
+      lockedOut: null,
+      facts: (_: unknown, timeoutMs: number) => {
+        asked.push(timeoutMs);
+        return new Promise((_resolve, reject) => clock.timer(timeoutMs, () => reject(new RegentError('SQL_TIMEOUT', 'too long'))));
+      },
+    },
+  };
+  return { clock, asked, probe: new Probe(server as unknown as LocalServer) };
+}
+
+test('a caller in a hurry waits twice its own time at most, whoever asked before it', async () => {
+  const { clock, asked, probe } = silentServer();
+  const came: Record<string, number> = {};
+  const observe = async (who: string, timeoutMs: number) => {
+    const facts = await probe.observe(timeoutMs);
+    came[who] = clock.bootMs() - 100_000;
+    return facts;
+  };
+  const all = [observe('check', 2000), observe('another check', 2000), observe('hurried round', 200)];
+  // The files are read beside the clock, which moves in steps for that.
+  for (let step = 0; step < 500 && Object.keys(came).length < 3; step++) await clock.advance(10);
+  const [, , hurried] = await Promise.all(all);
+  expect(hurried).toMatchObject({ state: 'unresponsive', postmaster: { pid: 7 }, sql: null, waitedMs: 350 });
+  expect(came['hurried round']).toBeLessThanOrEqual(400);
+  expect(came['check']).toBeLessThanOrEqual(2000);
+  // One question after the other, and none of the round's own.
+  expect(asked.map((ms) => ms > 1500)).toEqual([true, true]);
 });

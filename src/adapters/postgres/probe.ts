@@ -42,6 +42,8 @@ interface Answer {
  * for what can be known without it.
  */
 const FILES_RESERVE_MS = 50;
+/** How much of twice its time a caller waits for its turn; the rest is for the files alone. */
+const TURN_SHARE = 1.75;
 const TRIM_EVERY_MS = 60_000;
 
 export class Probe {
@@ -64,9 +66,25 @@ export class Probe {
    * The loop, a handover and peers that ask for the position may come at once, and there is one
    * connection to ask on.
    */
-  readonly observe = oneAtATime((timeoutMs: number) => this.#look(timeoutMs));
+  readonly #inTurn = oneAtATime((timeoutMs: number) => this.#look(timeoutMs));
 
-  async #look(timeoutMs: number): Promise<PostgresFacts> {
+  /**
+   * A turn may take as long as the most patient of those who share it allows. A leader whose lease
+   * ends has no time for that: it gets what can be known without the connection.
+   */
+  async observe(timeoutMs: number): Promise<PostgresFacts> {
+    const { clock } = this.#server;
+    const askedAtMs = clock.monotonicMs();
+    const facts = await this.#within<PostgresFacts | null>(this.#inTurn(timeoutMs), timeoutMs * TURN_SHARE, null);
+    if (facts !== null) return facts;
+    return this.#look(Math.max(FILES_RESERVE_MS, timeoutMs * (2 - TURN_SHARE)), clock.monotonicMs() - askedAtMs);
+  }
+
+  /**
+   * `unansweredMs`: the server has not answered the question under way for so long, and is not
+   * asked again.
+   */
+  async #look(timeoutMs: number, unansweredMs: number | null = null): Promise<PostgresFacts> {
     const { clock, settings, watch } = this.#server;
     const deadline = clock.monotonicMs() + timeoutMs;
     const leftMs = () => Math.max(1, deadline - clock.monotonicMs());
@@ -80,8 +98,10 @@ export class Probe {
     const fence = await this.#within(this.#server.fence.read(dataDir), leftMs(), 'unreadable');
     const postmaster = watch.current(dataDir);
     const askedAtMs = clock.monotonicMs();
-    const answer = postmaster ? await this.#ask(postmaster, Math.max(1, leftMs() - FILES_RESERVE_MS)) : null;
-    const waitedMs = clock.monotonicMs() - askedAtMs;
+    const ask = (held: HeldProcess) =>
+      unansweredMs === null ? this.#ask(held, Math.max(1, leftMs() - FILES_RESERVE_MS)) : this.#without(held, 'unresponsive');
+    const answer = postmaster ? await ask(postmaster) : null;
+    const waitedMs = unansweredMs ?? clock.monotonicMs() - askedAtMs;
     // A server that went away while it was being asked is stopped, not starting.
     const alive = postmaster !== null && postmaster.state() !== 'gone' ? postmaster : null;
     const unexplained = alive === null ? findUnexplained(this.#server) : null;
@@ -159,9 +179,13 @@ export class Probe {
     }
   }
 
+  #without(postmaster: HeldProcess, state: Answer['state']): Answer {
+    const systemIdentifier = this.#identity?.startTicks === postmaster.startTicks ? this.#identity.systemIdentifier : null;
+    return { state, sql: null, systemIdentifier };
+  }
+
   async #ask(postmaster: HeldProcess, timeoutMs: number): Promise<Answer> {
-    const known = this.#identity?.startTicks === postmaster.startTicks ? this.#identity.systemIdentifier : null;
-    const without = (state: Answer['state']): Answer => ({ state, sql: null, systemIdentifier: known });
+    const without = (state: Answer['state']) => this.#without(postmaster, state);
     if (postmaster.state() === 'stopped') return without('unresponsive');
     try {
       const { sql, systemIdentifier } = await this.#sqlFacts(postmaster, timeoutMs);
