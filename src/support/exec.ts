@@ -4,8 +4,8 @@
  * The program leads a process group of its own, so that a deadline or an abort reaches whatever it
  * has forked. Nothing here knows what is run: callers judge exit codes themselves.
  */
-import { spawn } from 'node:child_process';
 import { RegentError } from './errors.ts';
+import { launch } from './launch.ts';
 
 export interface RunOptions {
   /** From now until SIGTERM goes to the group. SIGKILL follows `killGraceMs` later. */
@@ -111,6 +111,12 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+function notStarted(file: string, error: Error): RegentError {
+  const reason = error.message.replace(/^spawn /, '');
+  const mend = `check that ${file} exists and may be executed by this user`;
+  return new RegentError('COMMAND_NOT_STARTED', `could not start ${file}: ${reason}`, { mend, cause: error });
+}
+
 /**
  * Never rejects for how the program ended. Throws RegentError COMMAND_NOT_STARTED when it could not
  * be started at all. It resolves at the latest `timeoutMs + killGraceMs` plus a drain of 250 ms
@@ -132,14 +138,20 @@ export function runCommand(file: string, args: readonly string[], options: RunOp
     });
     if (options.signal?.aborted) return resolve(result('aborted', null, null));
 
-    const child = spawn(file, [...args], {
-      detached: true,
-      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      env: cleanEnvironment(process.env, options.env),
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      ...(options.uid === undefined ? {} : { uid: options.uid }),
-      ...(options.gid === undefined ? {} : { gid: options.gid }),
-    });
+    const child = launch(
+      file,
+      args,
+      {
+        stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+        env: cleanEnvironment(process.env, options.env),
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        ...(options.uid === undefined ? {} : { uid: options.uid }),
+        ...(options.gid === undefined ? {} : { gid: options.gid }),
+      },
+      (failure) => {
+        if (failure !== null) finish(() => reject(notStarted(file, failure)));
+      },
+    );
     let cause: RunResult['cause'] | null = null;
     let killTimer: NodeJS.Timeout | null = null;
     let drainTimer: NodeJS.Timeout | null = null;
@@ -171,12 +183,8 @@ export function runCommand(file: string, args: readonly string[], options: RunOp
     child.stdin?.on('error', () => {});
     if (options.input !== undefined) child.stdin?.end(options.input);
 
-    child.on('error', (error) => {
-      if (child.pid !== undefined) return;
-      const reason = error.message.replace(/^spawn /, '');
-      const mend = `check that ${file} exists and may be executed by this user`;
-      finish(() => reject(new RegentError('COMMAND_NOT_STARTED', `could not start ${file}: ${reason}`, { mend, cause: error })));
-    });
+    // One that could not be started is told of above; others are of a signal that did not reach it.
+    child.on('error', () => {});
     child.on('exit', (code, signal) => {
       if (cause === null) cause = 'exit';
       // The leader is gone; of what it forked, nothing may outlive an ending that we forced.

@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { slowFile } from '../../../test/fixtures/slow-file.ts';
+import { createSystemClock } from '../clock/system.ts';
 import { Callbacks } from './callbacks.ts';
 
 const callbacks = (on_start: string, others: Readonly<Record<string, string>> = {}) => {
-  const server = { settings: someSettings({ postgresql: { callbacks: { on_start, ...others } } }), runAs: null, log: keptLog() };
-  return new Callbacks(server);
+  const settings = someSettings({ postgresql: { callbacks: { on_start, ...others } } });
+  return new Callbacks({ settings, runAs: null, log: keptLog(), clock: createSystemClock() });
 };
 
 test('counts as started once its process runs, however it ends', async () => {
@@ -47,6 +49,21 @@ test('a newer one ends the older with all that it has started; on_reload runs be
     await vi.waitFor(() => expect(isThere(pidOf('start'))).toBe(false), 5000);
     expect(isThere(pidOf('reload'))).toBe(true);
     process.kill(pidOf('reload'));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('one whose disk hangs holds nobody, and counts as started', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'regent-callbacks-'));
+  try {
+    const { file, answer, hangs } = await slowFile(directory, '#!/bin/sh\necho "$@" > "$0.ran"\n');
+    const running = callbacks(file).run('on_start', 'primary');
+    expect(hangs()).toBe(true);
+    await running;
+    expect(hangs()).toBe(true);
+    answer();
+    await vi.waitFor(() => expect(readFileSync(`${file}.ran`, 'utf8')).toMatch(/^on_start primary \S+\n$/), 5000);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
