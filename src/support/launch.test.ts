@@ -51,6 +51,7 @@ test.each([
   await expect(runCommand(file, [], { timeoutMs: 10_000 })).rejects.toMatchObject({
     code: 'COMMAND_NOT_STARTED',
     message: `could not start ${file}: ${file} ${reason}`,
+    cause: { code: reason, path: file },
   });
 });
 

@@ -71,6 +71,11 @@ function readFailure(told: Socket, file: string, onBegun: (failure: Error | null
   told.setEncoding('latin1').on('data', (part: string) => {
     text += part;
   });
-  told.once('end', () => onBegun(text === '' ? null : new Error(`spawn ${file} ${getSystemErrorName(-Number(text))}`)));
+  told.once('end', () => onBegun(text === '' ? null : failureOf(file, getSystemErrorName(-Number(text)))));
   told.unref();
+}
+
+/** As Node's own spawn() tells it: callers look at the code. */
+function failureOf(file: string, code: string): Error {
+  return Object.assign(new Error(`spawn ${file} ${code}`), { code, syscall: `spawn ${file}`, path: file });
 }
