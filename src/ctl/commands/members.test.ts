@@ -324,7 +324,7 @@ test('restart of a leader with a higher limit than its replicas have warns', asy
   for (const member of ['patroni1', 'patroni2', 'patroni3']) amend(etcd, 'demo', member, RAISED);
   const { err } = await ctl(['restart', 'demo', 'patroni1', '--force'], { etcd });
   expect(err).toBe(
-    'Warning: patroni1 leads and will have a higher max_connections than patroni2, patroni3: replay pauses there until a restart. Restart the replicas first.\n',
+    'Warning: patroni1 leads and will have a higher max_connections than patroni2, patroni3: replay stops there, and they restart for it, perhaps all at once. Restart the replicas first.\n',
   );
   expect((await ctl(['restart', 'demo', 'patroni2', '--force'], { etcd })).err).toBe('');
   const lowered = { pending_restart_reason: { max_connections: { old_value: '200', new_value: '100' } } };

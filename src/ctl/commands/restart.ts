@@ -107,7 +107,7 @@ function warnOfLimits(ctx: Ctx, view: ClusterView, members: readonly Member[]): 
   if (left.length === 0) return;
   const names = left.map((member) => member.name).join(', ');
   ctx.io.stderr.write(
-    `Warning: ${leader.name} leads and will have a higher ${raised.join(', ')} than ${names}: replay pauses there until a restart. Restart the replicas first.\n`,
+    `Warning: ${leader.name} leads and will have a higher ${raised.join(', ')} than ${names}: replay stops there, and they restart for it, perhaps all at once. Restart the replicas first.\n`,
   );
 }
 
