@@ -33,7 +33,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   tidy: { summary: 'house rules: sizes, layers, leftovers, columns', run: (root) => runTidy(root) },
   unit: {
     summary: 'tests beside the code',
-    run: (root, extra) => runVitest(root, 'unit', ['--exclude', ZOO, ...extra]),
+    run: (root, extra) => runVitest(root, 'unit', ['--exclude', ZOO, '--maxWorkers=100%', ...extra]),
   },
   zoo: {
     summary: 'agents that are broken on purpose, each noticed by the simulator',
