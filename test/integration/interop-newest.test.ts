@@ -64,6 +64,8 @@ async function migrate(to: Program): Promise<void> {
 
 async function switchover(tool: 'patronictl' | 'regentctl', candidate: string): Promise<void> {
   const leader = await mixed.waitHealthy();
+  // A member that has no vote yet is refused.
+  await votersAre(leader);
   const writer = mixed.cluster.writer();
   await writer.next(5000);
   const printed = await mixed.mustRun(tool, ['switchover', 'itest', '--leader', leader, '--candidate', candidate, '--force']);
