@@ -9,6 +9,7 @@ const FOLDER = 'test/integration';
 /** Nothing in them hangs on tenths of a second. */
 export const SECOND_LANE = [
   'ctl',
+  'data-places',
   'patronictl',
   'etcd',
   'etcd-faults',
@@ -17,7 +18,9 @@ export const SECOND_LANE = [
   'guard-hold',
   'interop-newest',
   'interop-standby',
+  'interop-swap',
   'launcher',
+  'logical-slots',
   'majors',
   'majors-words',
   'postgres',
@@ -32,7 +35,10 @@ export const SECOND_LANE = [
   'postgres-shutdown-wait',
   'postgres-twins',
   'postgres-unreaped',
+  'replica-copies',
+  'restored',
   'router',
+  'standby-cluster',
   'templates',
   'tether',
 ].map((name) => `${FOLDER}/${name}.test.ts`);
