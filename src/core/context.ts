@@ -68,7 +68,7 @@ export interface Context {
 export function contextOf(o: Observation, m: Memory): Context {
   const me = o.settings.local.name;
   const followsRemote = o.settings.dynamic.standbyCluster !== null;
-  const view = !o.dcs.known ? null : followsRemote ? withoutHistory(o.dcs.view) : o.dcs.view;
+  const view = !o.dcs.known ? null : followsRemote && o.dcs.view.sync === null ? withoutHistory(o.dcs.view) : o.dcs.view;
   const leader = view?.leader ?? null;
   const lockMine = leader?.name === me;
   const attached = lockMine && leader.leaseId === o.authority.lease.leaseId && o.authority.lease.leaseId !== null;
@@ -111,7 +111,9 @@ const withoutHistories = new WeakMap<ClusterView, ClusterView>();
 
 /**
  * The timelines of a standby cluster are those of the server that it follows. /history is of the
- * time in which this cluster began its own.
+ * time in which this cluster began its own. It counts for as long as /sync does: until the standby
+ * leader streams, the setting may be taken back, and then a member must not lead without what
+ * this cluster has acknowledged.
  */
 function withoutHistory(view: ClusterView): ClusterView {
   if (view.history.length === 0) return view;

@@ -199,9 +199,12 @@ it('a member with the data of a standby makes them the cluster’s', () => {
   expect(play({ view: { ...view(), initialize: null }, pg: pg.standby() }).rule).toBe('data.adopt-standby');
 });
 
-it('what /history says is of another time', () => {
+it('what /history says is of another time, once nothing has to be confirmed by the members any more', () => {
   const history = [{ timeline: 1, switchLsn: lsn(950), reason: 'x' }];
   expect(play({ view: { ...view(), history }, pg: pg.standby(), peers: peers(peer('b')) }).rule).toBe('race.healthiest');
+  const sync = { leader: 'b', quorum: 0, standbys: ['a'], modRevision: '7' };
+  const kept = play({ view: { ...view(), history, sync }, pg: pg.standby(), peers: peers(peer('b')) });
+  expect(kept.rule).toBe('race.diverged');
 });
 
 it('nobody is asked to confirm anything', () => {
