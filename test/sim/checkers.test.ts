@@ -216,3 +216,24 @@ test('an operator’s failover excuses a former leader that goes on only while o
   world.checkers.afterEvent();
   expect(told(world)).toEqual([`S2: ${leader.name} takes writes, the leader key names ${named.name}`]);
 });
+
+test('a server that its agent did not know since a pause: once it does, it has a round’s time to stop it, and does', async () => {
+  const world = await World.ready({ seed: 481, config: { ...quick, synchronous_mode: 'off' } });
+  const old = world.primary;
+  world.patchConfig({ pause: true });
+  await world.expect('its guard rests', () => old.guard.deadlineMs === null, 10_000);
+  old.server.unseen = old.server.process;
+  old.killAgent();
+  old.startAgent();
+  await world.run(8000);
+  world.patchConfig({ pause: false });
+  await world.expect('another leads', () => world.holder !== null && world.holder !== old.name, 60_000);
+  // Longer than a pause that has just ended is an excuse.
+  await world.run(20_000);
+  expect([old.server.commits, told(world)]).toEqual([true, []]);
+  old.server.unseen = null;
+  world.checkers.afterEvent();
+  expect([old.server.commits, told(world)]).toEqual([true, []]);
+  await world.expect('it is stopped', () => !old.server.commits, 5000);
+  expect(told(world)).toEqual([]);
+});

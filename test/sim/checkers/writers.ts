@@ -77,8 +77,9 @@ export class Writers {
     let same = true;
     for (const machine of machines) {
       // Guard and agent can both do nothing: two failures at once, which only a watchdog or a
-      // quorum answers. Where both are dead, the kernel does.
-      if (this.#isHelpless(machine)) this.#helpless.set(machine, this.#world.sim.now);
+      // quorum answers. Where both are dead, the kernel does. Once it is over, the agent needs the
+      // time to look.
+      if (this.#isHelpless(machine) || isUnknownSincePause(machine)) this.#helpless.set(machine, this.#world.sim.now);
       this.#checkAlone(machine);
       if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
       same &&= this.#last[takers] === machine.name;
@@ -174,7 +175,7 @@ export class Writers {
    * "exceptions".
    */
   #excused(machine: Machine): boolean {
-    return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS) || isUnknownSincePause(machine);
+    return this.unfenced(machine) || machine.believesPaused(UNPAUSE_GRACE_MS);
   }
 
   /**
