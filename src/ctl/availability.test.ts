@@ -1,21 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../test/fixtures/ctl.ts';
 import { reachTcp } from './reach.ts';
 
 /** Nothing listens on port 1 of loopback. */
 const NOBODY = 'http://127.0.0.1:1/patroni';
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
-  members.asked.length = 0;
   etcd = tutorialCluster('demo', members.urlOf);
 });
 

@@ -2,18 +2,13 @@
  * What did not succeed ends with a code that is not 0 and says what came of it, under the name of
  * patronictl too.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ctl, type FakeAnswer, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ctl, type FakeAnswer, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../test/fixtures/ctl.ts';
 
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
-  members.asked.length = 0;
   etcd = tutorialCluster('demo', members.urlOf);
 });
 

@@ -1,16 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../test/fixtures/ctl.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../test/fixtures/ctl.ts';
 import { operatorName } from './operator-name.ts';
 
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
-  members.asked.length = 0;
   members.answer(() => 'Successfully switched over to "patroni2"');
   etcd = tutorialCluster('demo', members.urlOf);
 });

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 
 let directory: string;
 let etcd: MemoryEtcd;
@@ -104,12 +104,10 @@ test.each([
 });
 
 describe('a value that PostgreSQL refuses', () => {
-  let members: FakeMembers;
-  beforeEach(async () => {
-    members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
+  const members = tutorialMembers();
+  beforeEach(() => {
     etcd = tutorialCluster('demo', members.urlOf);
   });
-  afterEach(() => members.stop());
   const words = 'postgresql.parameters.work_mem: PostgreSQL refuses it: invalid value for parameter "work_mem": "8XB"';
   const answer = '{"refused": {"work_mem": "invalid value for parameter \\"work_mem\\": \\"8XB\\""}}';
 

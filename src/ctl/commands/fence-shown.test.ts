@@ -1,17 +1,13 @@
 /** Where `list`, `show-config` and `health` say what a failover would wait for. */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 
 const QUORUM = '2 of patroni2, patroni3';
 const DEAD = 'If the leader’s node dies: no writes for up to 1 s + promotion; acknowledged commits lost: none';
 const PATRONI = 'patroni3 hears no beats: it runs Patroni, or an older Regent, or its member key is gone';
 
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
   etcd = tutorialCluster('demo', members.urlOf)
     .put('demo', 'config', { synchronous_mode: 'quorum' })

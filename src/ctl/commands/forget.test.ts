@@ -1,17 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 const RETAINED = ['patroni1', 'patroni2', 'patroni3'];
 const status = () => JSON.parse(etcd.get('demo', 'status') ?? '{}') as Record<string, Record<string, number> | string[]>;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
-  members.asked.length = 0;
   members.answer(() => '{"state": "running", "replication": [{"application_name": "patroni2"}]}');
   const urlOf = (name: string) => (name === 'patroni3' ? 'http://patroni3.invalid:8008/patroni' : members.urlOf(name));
   etcd = tutorialCluster('demo', urlOf).put('demo', 'status', {

@@ -2,18 +2,13 @@
  * reload, restart, reinit, flush, pause, resume, version: which members are asked for what, and
  * what is printed about it.
  */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
-  members.asked.length = 0;
   members.answer(() => 'restarted successfully');
   etcd = tutorialCluster('demo', members.urlOf);
 });

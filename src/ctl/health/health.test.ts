@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 import { DcsError } from '../../support/errors.ts';
 import { haproxyAccess, parseStats } from './haproxy.ts';
 
@@ -20,7 +20,7 @@ const STATS = [
 const STREAMS = '{"state":"running","replication_state":"streaming"}';
 const END = 67109864;
 const NOW_MS = Date.UTC(2026, 10, 22, 12, 0, 0);
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 let stats = STATS;
 const proxy = createServer((request, response) => {
@@ -30,12 +30,10 @@ const proxy = createServer((request, response) => {
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
   await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   env = { REGENT_HAPROXY_URL: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/stats;csv` };
 });
 afterAll(async () => {
-  await members.stop();
   await new Promise((resolve) => proxy.close(resolve));
 });
 beforeEach(() => {

@@ -1,16 +1,12 @@
 /** What health says of a second primary, of no leader at all, and of WAL that is gone. */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { amend, ctl, type FakeMembers, type MemoryEtcd, startMembers, tutorialCluster } from '../../../test/fixtures/ctl.ts';
+import { beforeEach, expect, test } from 'vitest';
+import { amend, ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
 
 const END = 67109864;
 const env = {};
-let members: FakeMembers;
+const members = tutorialMembers();
 let etcd: MemoryEtcd;
 
-beforeAll(async () => {
-  members = await startMembers(['patroni1', 'patroni2', 'patroni3']);
-});
-afterAll(() => members.stop());
 beforeEach(() => {
   etcd = tutorialCluster('demo', members.urlOf);
   members.answer(({ member }) =>
