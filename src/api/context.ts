@@ -4,7 +4,6 @@ import type { CallOptions } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import type { OperatorPort } from '../ports/operator.ts';
 import type { Peers } from '../ports/peers.ts';
-import { DcsError } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import type { Answer } from './answer.ts';
 import type { BodyKind } from './body.ts';
@@ -32,10 +31,4 @@ export interface Route {
 /** A call to etcd for a caller waits as long as the agent's own calls. */
 export function dcsOptions({ operator }: ApiContext): CallOptions {
   return { timeoutMs: operator.settings().dynamic.retryTimeoutSeconds * 1000 };
-}
-
-/** For a read that can be done without: an outage of etcd is no answer. */
-export function onlyOutage(error: unknown): null {
-  if (error instanceof DcsError) return null;
-  throw error;
 }

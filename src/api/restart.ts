@@ -2,9 +2,10 @@
 import { parseInteger } from '../config/values.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import type { RestartRequest } from '../ports/operator.ts';
+import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { type Answer, plain, refused, text } from './answer.ts';
-import { type ApiContext, dcsOptions, onlyOutage } from './context.ts';
+import { type ApiContext, dcsOptions } from './context.ts';
 import { parseSchedule, type Schedule } from './schedule.ts';
 
 type Role = NonNullable<RestartRequest['role']>;

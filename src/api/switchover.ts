@@ -4,11 +4,11 @@
  */
 import { type MemberRole, memberOf } from '../core/cluster.ts';
 import type { FailoverRequest } from '../ports/dcs.ts';
-import { DcsError } from '../support/errors.ts';
+import { DcsError, onlyOutage } from '../support/errors.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Answer, plain, refused, text } from './answer.ts';
-import { type ApiContext, dcsOptions, onlyOutage } from './context.ts';
+import { type ApiContext, dcsOptions } from './context.ts';
 import { type Action, readSwitchRequest, type SwitchRequest, switchProblem } from './switchover-request.ts';
 
 /** Between two changes the key is read this often, because the agent's own watch may be broken. */

@@ -3,7 +3,7 @@
  */
 import { type ClusterView, type MemberRole, memberOf } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
-import { DcsError } from '../support/errors.ts';
+import { onlyOutage } from '../support/errors.ts';
 import type { Ctx } from './context.ts';
 import { Aborted } from './errors.ts';
 import { failed, succeeded, type Told } from './member-requests.ts';
@@ -46,10 +46,4 @@ export async function awaitRequest(ctx: Ctx, { action, cluster, before, candidat
     if (now === old && view.failover === null) return failed(`${title} failed: the log of ${now} says why`);
   }
   return failed(`${title} result unknown after ${waitMs / 1000} seconds; the request is still in etcd and may be carried out later`);
-}
-
-/** If etcd is out of reach meanwhile, the tool goes on waiting until the deadline. */
-function onlyOutage(error: unknown): null {
-  if (error instanceof DcsError) return null;
-  throw error;
 }

@@ -4,7 +4,7 @@
  */
 import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
-import { DcsError } from '../support/errors.ts';
+import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Ctx, leaderMember } from './context.ts';
 import { Aborted, refuse } from './errors.ts';
@@ -70,10 +70,4 @@ function describe(view: ClusterView, leader: Member | null, before: Member | nul
   const unlocked = view.leader === null ? 'True' : 'False';
   const told = `cluster is unlocked: ${unlocked}, leader role: ${leader?.role ?? 'None'}, leader state: ${leader?.state ?? 'None'}`;
   return before === null ? told : `${told}, previous leader state: '${before.state}'`;
-}
-
-/** If etcd is out of reach meanwhile, the tool goes on looking. */
-function onlyOutage(error: unknown): null {
-  if (error instanceof DcsError) return null;
-  throw error;
 }

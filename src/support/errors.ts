@@ -33,6 +33,12 @@ export class DcsError extends RegentError {
   }
 }
 
+/** For a read that can be done without: an outage of etcd is no answer, and no reason to end. */
+export function onlyOutage(error: unknown): null {
+  if (error instanceof DcsError) return null;
+  throw error;
+}
+
 export function ensureError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value));
 }
