@@ -2,7 +2,7 @@
  * When something is to be done, as a request says it. A time without a zone is refused, because it
  * means different moments on different nodes.
  */
-import { momentOf, readTypedTime } from '../dialect/typed-time.ts';
+import { momentOf, readTypedTime, today } from '../dialect/typed-time.ts';
 
 export type Schedule =
   | { readonly ok: true; readonly atMs: number; readonly iso: string }
@@ -10,9 +10,7 @@ export type Schedule =
 
 /** `nowMs`: epoch milliseconds. The messages are Patroni's, because scripts look for them. */
 export function parseSchedule(value: unknown, action: 'restart' | 'switchover', nowMs: number): Schedule {
-  const now = new Date(nowMs);
-  const today = { year: now.getFullYear(), month: now.getMonth() + 1, day: now.getDate() };
-  const time = typeof value === 'string' ? readTypedTime(value, today) : null;
+  const time = typeof value === 'string' ? readTypedTime(value, today(nowMs)) : null;
   if (time === null) {
     const message = 'Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601';
     return { ok: false, status: 422, message };

@@ -7,3 +7,10 @@ export type RoleChoice = (typeof ROLES)[number];
 
 export const FORMATS = ['pretty', 'tsv', 'json', 'yaml', 'yml'] as const;
 export type Format = (typeof FORMATS)[number];
+
+/** How members are shown: `topology` is a tree for people. */
+export type MembersFormat = Format | 'topology';
+export type MachineFormat = Exclude<Format, 'pretty'>;
+
+/** Programs read it, so it stays as Patroni has it. */
+export const isMachine = (format: MembersFormat): format is MachineFormat => format !== 'pretty' && format !== 'topology';

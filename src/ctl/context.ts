@@ -7,6 +7,7 @@ import { memberOf } from '../core/cluster.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { shellWord } from '../support/shell-words.ts';
+import { isMachine, type MembersFormat } from './choices.ts';
 import type { CtlConfig, GlobalOptions } from './config.ts';
 import { CtlError, usage } from './errors.ts';
 import type { CtlIo } from './io.ts';
@@ -99,8 +100,8 @@ export class Ctx {
    * Whether a table has Patroni 4.1's positions and lags, or one lag in MB. What is said wins over
    * the name of the tool.
    */
-  async showsLsn(option: boolean | undefined, isMachine: boolean): Promise<boolean> {
-    return option ?? (await this.config()).listLsn ?? (isMachine || this.program === 'patronictl');
+  async showsLsn(option: boolean | undefined, format: MembersFormat): Promise<boolean> {
+    return option ?? (await this.config()).listLsn ?? (isMachine(format) || this.program === 'patronictl');
   }
 
   /** The cluster named on the command line, else the configuration's scope. */

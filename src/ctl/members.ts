@@ -50,7 +50,7 @@ export function patroniBody(view: ClusterView, cluster: string): JsonObject {
 export const isStray = (view: ClusterView, { name, role }: Member) => role === 'primary' && name !== view.leader?.name;
 
 export async function showMembers(ctx: Ctx, view: ClusterView, cluster: string, format: Format = 'pretty'): Promise<void> {
-  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(undefined, format !== 'pretty')]);
+  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(undefined, format)]);
   ctx.print(renderMembers(shownBody(view, cluster), { cluster, initialize: view.initialize, group, format, extended: false, lsn }));
 }
 

@@ -2,7 +2,7 @@
  * Times as patronictl prints and reads them: local wall-clock stamps, and what dateutil reads, in
  * the zone that was typed.
  */
-import { momentOf, readTypedTime } from '../dialect/typed-time.ts';
+import { momentOf, readTypedTime, today } from '../dialect/typed-time.ts';
 import { refuse } from './errors.ts';
 
 /** `YYYY-MM-DD HH:MM:SS` of the machine's zone, with up to 6 digits of the second's fraction. */
@@ -34,8 +34,7 @@ export interface ScheduledTime {
 export function parseScheduled(text: string | null, nowMs: number): ScheduledTime | null {
   const trimmed = (text ?? '').trim();
   if (trimmed === '' || trimmed.toLowerCase() === 'now') return null;
-  const now = new Date(nowMs);
-  const time = readTypedTime(trimmed, { year: now.getFullYear(), month: now.getMonth() + 1, day: now.getDate() });
+  const time = readTypedTime(trimmed, today(nowMs));
   if (time === null)
     throw refuse(`Unable to parse scheduled timestamp (${trimmed}). It should be in an unambiguous format (e.g. ISO 8601)`);
   const local = new Date(time.year, time.month - 1, time.day, time.hour, time.minute, time.second);

@@ -18,7 +18,7 @@ export interface TypedTime {
 }
 
 /** Today's date, for a text that leaves it out. */
-export type Today = Pick<TypedTime, 'year' | 'month' | 'day'>;
+type Today = Pick<TypedTime, 'year' | 'month' | 'day'>;
 
 type Draft = { -readonly [Part in keyof TypedTime]?: TypedTime[Part] };
 /** False: it does not fit to what was read before. */
@@ -68,8 +68,14 @@ const WORDS: readonly { readonly form: RegExp; readonly take: Take }[] = [
   word('[A-Z]{3,5}$', (draft) => draft.hour !== undefined),
 ];
 
-/** Null: not a moment. */
-export function readTypedTime(text: string, today: Today): TypedTime | null {
+/** By the calendar of this machine. */
+export function today(nowMs: number): Today {
+  const now = new Date(nowMs);
+  return { year: now.getFullYear(), month: now.getMonth() + 1, day: now.getDate() };
+}
+
+/** Null: not a moment. `date`: of a text that has none. */
+export function readTypedTime(text: string, date: Today): TypedTime | null {
   const draft: Draft = {};
   for (let at = 0; at < text.length; ) {
     const next = wordAt(text, at, draft);
@@ -77,8 +83,8 @@ export function readTypedTime(text: string, today: Today): TypedTime | null {
     at = next;
   }
   if (draft.hour === undefined && draft.month === undefined) return null;
-  const { month, day } = draft.month === undefined ? today : draft;
-  const time = { year: today.year, hour: 0, minute: 0, second: 0, micros: 0, offsetMinutes: null, ...draft, month: month!, day: day! };
+  const { month, day } = draft.month === undefined ? date : draft;
+  const time = { year: date.year, hour: 0, minute: 0, second: 0, micros: 0, offsetMinutes: null, ...draft, month: month!, day: day! };
   return isPossible(time) ? time : null;
 }
 

@@ -3,9 +3,10 @@
  * real patronictl makes it a cluster of its own and a standby cluster again.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { INSTALLED } from '../../tools/suite/releases/find.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { INSTALLED, MixedCluster, patroniVersion } from './support/patroni.ts';
+import { MixedCluster, patroniVersion } from './support/patroni.ts';
 
 const version = patroniVersion();
 

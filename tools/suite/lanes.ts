@@ -3,7 +3,8 @@
  * and how soon they are noticed, so they must not wait for the processor. The others try one part
  * against the real thing, or what a cluster does and not how soon.
  */
-import { runVitest, type Tally } from './parts.ts';
+import { runVitest } from './parts.ts';
+import { sumOf, type Tally } from './report.ts';
 
 const FOLDER = 'test/integration';
 /** Nothing in them hangs on tenths of a second. */
@@ -53,14 +54,5 @@ export async function runIntegration(root: string, extra: readonly string[], env
   const second = runVitest(root, 'integration', SECOND_LANE, { launcher: BEHIND, held: true, env });
   const others = SECOND_LANE.flatMap((file) => ['--exclude', file]);
   const first = await runVitest(root, 'integration', others, { env });
-  return sum(first, await second);
-}
-
-function sum(one: Tally, other: Tally): Tally {
-  return {
-    passed: one.passed + other.passed,
-    failed: one.failed + other.failed,
-    skipped: one.skipped + other.skipped,
-    failures: [...(one.failures ?? []), ...(other.failures ?? [])],
-  };
+  return sumOf([first, await second]);
 }

@@ -14,7 +14,7 @@ import { runIntegration } from './lanes.ts';
 import { ensureTestPrograms, fetchReleases } from './needs.ts';
 import { runLint, runTidy, runTypes, runVitest } from './parts.ts';
 import { binDirOf } from './releases/find.ts';
-import { failuresText, type Tally, tallyLine } from './report.ts';
+import { failuresText, sumOf, type Tally, tallyLine } from './report.ts';
 import { runSimulations } from './simulate.ts';
 
 interface Part {
@@ -143,14 +143,7 @@ export async function testMain(args: readonly string[]): Promise<number> {
   const tallies = await runParts(chosen.length > 0 ? chosen : Object.keys(PARTS), checkoutRoot(), extra, consent, major);
   // The one that has started this tells it in its own words.
   if (told !== undefined) await writeFile(told.slice(TALLIES.length), JSON.stringify(tallies));
-  const total = tallies.reduce(
-    (sum, tally) => ({
-      passed: sum.passed + tally.passed,
-      failed: sum.failed + tally.failed,
-      skipped: sum.skipped + tally.skipped,
-    }),
-    { passed: 0, failed: 0, skipped: 0 },
-  );
+  const total = sumOf(tallies);
   const failures = failuresText(tallies);
   if (told === undefined) process.stdout.write(`${failures === '' ? '' : `\n${failures}\n`}\n${tallyLine(total)}\n`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -9,6 +9,13 @@ export interface Tally {
   readonly failures?: readonly string[];
 }
 
+/** What several runs found together. */
+export function sumOf(tallies: readonly Tally[]): Tally {
+  const total = (count: 'passed' | 'failed' | 'skipped') => tallies.reduce((sum, tally) => sum + tally[count], 0);
+  const failures = tallies.flatMap((tally) => tally.failures ?? []);
+  return { passed: total('passed'), failed: total('failed'), skipped: total('skipped'), failures };
+}
+
 interface TestReport {
   readonly status?: string;
   readonly fullName?: string;

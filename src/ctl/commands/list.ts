@@ -1,7 +1,7 @@
 import { adviceFacts } from '../../core/advice/facts.ts';
 import { newsOfFence } from '../../core/advice/fence-line.ts';
 import type { ClusterView } from '../../core/cluster.ts';
-import type { Format } from '../choices.ts';
+import { isMachine, type MembersFormat } from '../choices.ts';
 import type { Ctx } from '../context.ts';
 import { dynamicOf } from '../dynamic-of.ts';
 import { renderMembers } from '../render/members.ts';
@@ -14,15 +14,11 @@ export interface ListOptions extends WatchOptions {
   readonly timestamp?: boolean;
   readonly lsn?: boolean;
   readonly unavailable?: boolean;
-  readonly format: Format | 'topology';
-}
-
-export function run(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<number> {
-  return listClusters(ctx, names, options);
+  readonly format: MembersFormat;
 }
 
 /** Exit code 1: one of them does not exist. */
-export async function listClusters(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<number> {
+export async function run(ctx: Ctx, names: readonly string[], options: ListOptions): Promise<number> {
   const { scope } = await ctx.config();
   const clusters = names.length > 0 ? names : scope ? [scope] : [];
   if (clusters.length === 0) {
@@ -30,15 +26,15 @@ export async function listClusters(ctx: Ctx, names: readonly string[], options: 
     return 0;
   }
   const { format, extended = false } = options;
-  const isMachine = format !== 'pretty' && format !== 'topology';
-  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(options.lsn, isMachine)]);
+  const forPeople = !isMachine(format);
+  const [group, lsn] = await Promise.all([ctx.group(), ctx.showsLsn(options.lsn, format)]);
   let exitCode = 0;
   await watching(ctx, options, true, async () => {
     const text = options.timestamp ? [localTime(ctx.io.clock.wallMs(), 0)] : [];
     const asides: string[] = [];
     exitCode = 0;
     for (const cluster of clusters) {
-      const shown = await shownCluster(ctx, cluster, !isMachine || options.unavailable === true);
+      const shown = await shownCluster(ctx, cluster, forPeople || options.unavailable === true);
       const { view, body, aside } = shown;
       const notes = [...shown.notes, ...(format === 'pretty' ? [...strangersOf(view), ...fenceNote(view)] : [])];
       text.push(renderMembers(body, { cluster, initialize: view.initialize, group, format, extended, lsn, notes }));

@@ -7,7 +7,7 @@ import { roundHalfEven } from '../../config/values.ts';
 import { isJsonObject } from '../../support/big-json.ts';
 import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { UNAVAILABLE } from '../availability.ts';
-import type { Format } from '../choices.ts';
+import { isMachine, type MembersFormat } from '../choices.ts';
 import { toFlowYaml, toYaml } from '../yaml.ts';
 import { type Rows, renderRows } from './output.ts';
 import type { Column } from './table.ts';
@@ -18,7 +18,7 @@ export interface MemberTableOptions {
   readonly initialize: string | null;
   /** Of a Citus cluster. */
   readonly group: number | null;
-  readonly format: Format | 'topology';
+  readonly format: MembersFormat;
   readonly extended: boolean;
   /** Patroni 4.1's positions and both lags; otherwise one lag in MB. */
   readonly lsn: boolean;
@@ -36,7 +36,8 @@ const BYTES_PER_MB = 1024 * 1024;
 export function renderMembers(body: JsonObject, options: MemberTableOptions): string {
   const members = objectsOf(body['members']);
   const optional = OPTIONAL.filter((name) => options.extended || members.some((member) => truthy(member[name])));
-  const machine = options.format !== 'pretty' && options.format !== 'topology';
+  const { format } = options;
+  const machine = isMachine(format);
   const columns = columnsFor(machine, options.lsn, optional);
   const withPort = needsPort(members);
   const ordered = options.format === 'topology' ? topology(members) : members.map((member) => ({ member, label: textOf(member['name']) }));
@@ -51,7 +52,7 @@ export function renderMembers(body: JsonObject, options: MemberTableOptions): st
     ...optional.map((name) => optionalCell(member, name, options.format)),
   ]);
   const table: Rows = { columns, rows, title: titleOf(options) };
-  if (machine) return renderRows(table, options.format as Format, { dropEmpty: true, oneLine: true });
+  if (machine) return renderRows(table, format, { dropEmpty: true, oneLine: true });
   return [renderRows(table, 'pretty'), ...footerOf(body), ...troubles(members), ...(options.notes ?? [])].join('\n');
 }
 

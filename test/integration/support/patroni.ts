@@ -7,7 +7,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../../src/support/json.ts';
-import type { PatroniPrograms } from '../../../tools/suite/releases/find.ts';
+import { INSTALLED, type PatroniPrograms } from '../../../tools/suite/releases/find.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { startEtcd } from './etcd.ts';
@@ -21,8 +21,6 @@ export interface Output {
   readonly stderr: string;
 }
 
-const PATRONI = '/usr/bin/patroni';
-const PATRONICTL = '/usr/bin/patronictl';
 /** Built by the time a cluster runs. */
 const REGENTCTL = fileURLToPath(new URL('../../../dist/regentctl.js', import.meta.url));
 const TOOL_MS = 40_000;
@@ -30,7 +28,7 @@ const TOOL_MS = 40_000;
 /** E.g. `3.0.2`; null where it is not installed. */
 export function patroniVersion(): string | null {
   try {
-    return /\d[\d.]*/.exec(execFileSync(PATRONI, ['--version'], { encoding: 'utf8', timeout: 20_000 }))?.[0] ?? null;
+    return /\d[\d.]*/.exec(execFileSync(INSTALLED.patroni[0]!, ['--version'], { encoding: 'utf8', timeout: 20_000 }))?.[0] ?? null;
   } catch {
     return null;
   }
@@ -44,9 +42,6 @@ interface ServerRow extends Record<string, unknown> {
 
 const SERVER_QUERY = `select pg_is_in_recovery() as standby, (select status from pg_stat_wal_receiver) as receiver,
   (select received_tli from pg_stat_wal_receiver) as timeline`;
-
-/** On this machine. */
-export const INSTALLED: PatroniPrograms = { patroni: [PATRONI], patronictl: [PATRONICTL] };
 
 export interface MixedOptions {
   /** Default: the one that is installed on this machine. */

@@ -14,7 +14,7 @@ export interface Allowed {
   readonly because: string;
 }
 
-export const ALLOWED: readonly Allowed[] = [
+const ALLOWED: readonly Allowed[] = [
   { what: /^GET .*: adds regent$/, because: 'Everything that Patroni does not say is in this one key.' },
   { what: /^GET \/metrics: adds "(?:# TYPE )?regent_/, because: 'Figures of its own have names of their own.' },
   {

@@ -40,14 +40,16 @@ export interface PatroniPrograms {
   readonly patronictl: readonly string[];
 }
 
+/** This machine's package. */
+export const INSTALLED: PatroniPrograms = { patroni: ['/usr/bin/patroni'], patronictl: ['/usr/bin/patronictl'] };
+
 /**
  * `installed` is this machine's package, `newest` the newest that the catalogue has, and otherwise
  * the name of a release. Those that are unpacked run under their release's Python.
  */
 export function patroniOf(age: string): Found<PatroniPrograms> {
   if (age === 'installed') {
-    if (!existsSync('/usr/bin/patroni')) return { missing: 'the package patroni is not installed on this machine' };
-    return { patroni: ['/usr/bin/patroni'], patronictl: ['/usr/bin/patronictl'] };
+    return existsSync(INSTALLED.patroni[0]!) ? INSTALLED : { missing: 'the package patroni is not installed on this machine' };
   }
   const release = RELEASES.findLast((one) => hasPatroni(one) && (age === 'newest' || age === one.name));
   if (release === undefined) return { missing: `nothing in the catalogue of releases has the Patroni of '${age}'` };

@@ -1,17 +1,7 @@
 /** Commands that ask members to do something. The members answer what the case says. */
-import type { Changes, Differs, TypedCases } from './cluster.ts';
+import { type Changes, type Differs, DONE, type TypedCases } from './cluster.ts';
 
 const LATER = '2030-01-01T00:00+00:00';
-const DONE = {
-  'POST /restart': 'restarted successfully',
-  'POST /reload': { status: 202, text: 'reload scheduled' },
-  'POST /reinitialize': 'reinitialize started',
-  'POST /switchover': 'Successfully switched over to "pg2"',
-  'POST /failover': 'Successfully failed over to "pg2"',
-  'PATCH /config': '{}',
-  'DELETE /switchover': 'scheduled switchover deleted',
-  'DELETE /restart': 'scheduled restart deleted',
-};
 const SCHEDULED = {
   ...DONE,
   'POST /restart': { status: 202, text: 'restart scheduled' },

@@ -37,6 +37,18 @@ export interface Changes {
 
 export type TypedCases = (typed: (line: string, changes?: Changes) => void) => void;
 
+/** What a member answers that does as it is told. */
+export const DONE: NonNullable<Changes['rest']> = {
+  'POST /restart': 'restarted successfully',
+  'POST /reload': { status: 202, text: 'reload scheduled' },
+  'POST /reinitialize': 'reinitialize started',
+  'POST /switchover': 'Successfully switched over to "pg2"',
+  'POST /failover': 'Successfully failed over to "pg2"',
+  'PATCH /config': '{}',
+  'DELETE /switchover': 'scheduled switchover deleted',
+  'DELETE /restart': 'scheduled restart deleted',
+};
+
 const SYSTEM = '7234567890123456789';
 
 function base(urlOf: (member: string) => string): Record<string, JsonValue> {

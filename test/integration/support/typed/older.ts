@@ -2,18 +2,9 @@
  * For Patroni 3.0.2, whose tables have `Lag in MB`. Their cells are compared: the title has no
  * system identifier there, and a replica that streams is called running.
  */
-import type { Differs, TypedCases } from './cluster.ts';
+import { type Differs, DONE as rest, type TypedCases } from './cluster.ts';
 
 const env = { REGENT_LIST_LSN: 'off' };
-const rest = {
-  'POST /restart': 'restarted successfully',
-  'POST /reload': { status: 202, text: 'reload scheduled' },
-  'POST /reinitialize': 'reinitialize started',
-  'POST /switchover': 'Successfully switched over to "pg2"',
-  'POST /failover': 'Successfully failed over to "pg2"',
-  'PATCH /config': '{}',
-  'DELETE /switchover': 'scheduled switchover deleted',
-};
 
 export const older: TypedCases = (typed) => {
   const tags = { 'members/pg2': { tags: { nofailover: true, dc: 'east' } }, 'members/pg3': { tags: { replicatefrom: 'pg2' } } };
