@@ -6,7 +6,7 @@ import type { Bounded, Postgres } from '../../ports/postgres.ts';
 import { ensureError } from '../../support/errors.ts';
 import { connectLocal } from './heartbeat.ts';
 import { depsOf, type LocalServer } from './local-server.ts';
-import { openSource } from './rewind-source.ts';
+import { withSource } from './rewind-source.ts';
 import { hasWal } from './slot-copies.ts';
 import { discard, sqlState } from './sql.ts';
 
@@ -119,14 +119,11 @@ async function advance(client: pg.Client, name: string, to: Lsn, isOver: () => b
   }
 }
 
-async function ask(server: LocalServer, { leader, physical, names }: Comparison): Promise<Held> {
-  const client = await openSource(depsOf(server), leader, COMPARE_MS);
-  try {
+function ask(server: LocalServer, { leader, physical, names }: Comparison): Promise<Held> {
+  return withSource(depsOf(server), leader, { timeoutMs: COMPARE_MS }, async (client) => {
     const { rows } = await client.query<{ name: string; physical: boolean; xmin: string | null }>(HELD, [[physical, ...names]]);
     const logical = rows.filter((row) => !row.physical && names.includes(row.name)).map(({ name, xmin }) => [name, xmin] as const);
     const own = rows.find((row) => row.physical && row.name === physical);
     return { leader: leader.name, physical: own?.xmin ?? null, logical: Object.fromEntries(logical) };
-  } finally {
-    discard(client);
-  }
+  });
 }

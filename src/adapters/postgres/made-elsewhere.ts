@@ -15,8 +15,7 @@ import { codeOf, ensureError } from '../../support/errors.ts';
 import { optionArguments } from './binary-options.ts';
 import type { Deps } from './deps.ts';
 import { readMark, removeMark, writeMark } from './marks.ts';
-import { openSource } from './rewind-source.ts';
-import { discard } from './sql.ts';
+import { withSource } from './rewind-source.ts';
 
 /** Base backups and pg_rewind pass over such a name. */
 const WAL_NOTE = 'pgsql_tmp.regent-wal-of';
@@ -110,13 +109,10 @@ const plain = (text: string) => text.replace(/\\(.)/g, '$1').replace(/(?<=.)\/+$
  */
 async function tablespaces(deps: Deps, source: Source, options: Bounded): Promise<string[]> {
   try {
-    const client = await openSource(deps, source, options.timeoutMs);
-    try {
+    return await withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
       const { rows } = await client.query<{ location: string }>(LOCATIONS);
       return rows.map(({ location }) => location).filter((location) => location.startsWith('/'));
-    } finally {
-      discard(client);
-    }
+    });
   } catch (error) {
     deps.log.debug(`${source.name} does not tell its tablespaces: ${ensureError(error).message}`);
     return [];

@@ -38,35 +38,46 @@ export function rewindCredentials(deps: Pick<Deps, 'settings'>): Credentials {
  */
 export async function settleSource(deps: Deps, source: Source, options: Bounded): Promise<void> {
   const deadline = deps.clock.monotonicMs() + options.timeoutMs;
+  try {
+    await withSource(deps, source, options, async (client) => {
+      let asked = false;
+      for (;;) {
+        const { in_recovery: inRecovery, settled } = (await client.query<Standing>(STANDING)).rows[0]!;
+        if (inRecovery) throw notReady(`${source.name} is in recovery itself`);
+        if (settled) return;
+        if (!asked) {
+          asked = true;
+          await checkpoint(deps, client, source);
+          continue;
+        }
+        if (deps.clock.monotonicMs() >= deadline || options.signal?.aborted)
+          throw notReady(`${source.name} has not finished its first checkpoint since its promotion`);
+        await sleep(deps.clock, LOOK_MS, options.signal);
+      }
+    });
+  } catch (error) {
+    if (error instanceof RegentError) throw error;
+    throw unreachable(source, error);
+  }
+}
+
+/**
+ * Works on a connection of the rewind user, which ends with the work, or when it is called off.
+ * Throws SOURCE_UNREACHABLE, and what the work throws.
+ */
+export async function withSource<T>(deps: Deps, source: Source, options: Bounded, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = await openSource(deps, source, options.timeoutMs);
   const onAbort = () => discard(client);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    let asked = false;
-    for (;;) {
-      const { in_recovery: inRecovery, settled } = (await client.query<Standing>(STANDING)).rows[0]!;
-      if (inRecovery) throw notReady(`${source.name} is in recovery itself`);
-      if (settled) return;
-      if (!asked) {
-        asked = true;
-        await checkpoint(deps, client, source);
-        continue;
-      }
-      if (deps.clock.monotonicMs() >= deadline || options.signal?.aborted)
-        throw notReady(`${source.name} has not finished its first checkpoint since its promotion`);
-      await sleep(deps.clock, LOOK_MS, options.signal);
-    }
-  } catch (error) {
-    if (error instanceof RegentError) throw error;
-    throw unreachable(source, error);
+    return await work(client);
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
     discard(client);
   }
 }
 
-/** As the rewind user. Throws SOURCE_UNREACHABLE. */
-export async function openSource(deps: Deps, source: Source, timeoutMs: number): Promise<pg.Client> {
+async function openSource(deps: Deps, source: Source, timeoutMs: number): Promise<pg.Client> {
   const { settings } = deps;
   try {
     return await connectSource(deps.connect, source, {

@@ -13,8 +13,8 @@ import type { Bounded, SlotCopy } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import { syncDirectory } from './file-steps.ts';
 import { depsOf, type LocalServer } from './local-server.ts';
-import { openSource, rewindCredentials } from './rewind-source.ts';
-import { discard, sqlState } from './sql.ts';
+import { rewindCredentials, withSource } from './rewind-source.ts';
+import { sqlState } from './sql.ts';
 import { segmentSuffix } from './wal-timeline.ts';
 
 const LOOK_MS = 100;
@@ -119,22 +119,18 @@ export function checkRoom({ settings }: Pick<LocalServer, 'settings'>, room: Roo
 
 async function ask(server: LocalServer, leader: Source, room: Room, names: readonly string[], options: Bounded): Promise<SourceRow[]> {
   const deps = depsOf(server);
-  const client = await openSource(deps, leader, options.timeoutMs);
-  const onAbort = () => discard(client);
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  try {
-    return (await client.query<SourceRow>(read(room.server_version), [[...names], room.syncs])).rows;
-  } catch (error) {
-    const forbidden = sqlState(error) === '42501';
-    const { username } = rewindCredentials(deps);
-    throw refused(
-      `${leader.name} does not give them: ${ensureError(error).message}`,
-      forbidden ? `GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO "${username}"` : undefined,
-    );
-  } finally {
-    options.signal?.removeEventListener('abort', onAbort);
-    discard(client);
-  }
+  return withSource(deps, leader, options, async (client) => {
+    try {
+      return (await client.query<SourceRow>(read(room.server_version), [[...names], room.syncs])).rows;
+    } catch (error) {
+      const forbidden = sqlState(error) === '42501';
+      const { username } = rewindCredentials(deps);
+      throw refused(
+        `${leader.name} does not give them: ${ensureError(error).message}`,
+        forbidden ? `GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO "${username}"` : undefined,
+      );
+    }
+  });
 }
 
 async function untilReceived(server: LocalServer, flushed: Lsn, options: Bounded): Promise<void> {

@@ -10,8 +10,7 @@ import { normaliseGucs } from '../../pgconf/guc.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { Deps } from './deps.ts';
-import { openSource } from './rewind-source.ts';
-import { discard } from './sql.ts';
+import { withSource } from './rewind-source.ts';
 
 const SOCKET_FILE = /^\.s\.PGSQL\.\d+(?:\.lock)?$/;
 const SOCKETS = `SELECT filename FROM pg_ls_dir('.', true, false) AS filename WHERE filename ~ '^\\.s\\.PGSQL\\.[0-9]+$'`;
@@ -29,8 +28,7 @@ export async function removeSocketFiles(dataDir: string): Promise<void> {
 /** Before pg_rewind changes anything: it would end half-way. Throws REWIND_SOURCE_SOCKET. */
 export async function refuseSocketInSource(deps: Deps, source: Source, major: number, options: Bounded): Promise<void> {
   if (major < REFUSED_FROM) return;
-  const client = await openSource(deps, source, options.timeoutMs);
-  try {
+  await withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
     // A user that may not list the directory cannot rewind either: pg_rewind says so.
     const names = await client.query<{ filename: string }>(SOCKETS).then(
       ({ rows }) => rows.map(({ filename }) => filename),
@@ -41,9 +39,7 @@ export async function refuseSocketInSource(deps: Deps, source: Source, major: nu
       const trouble = await client.query('SELECT pg_read_binary_file($1, 0, 1, true)', [name]).then(() => null, ensureError);
       if (trouble !== null) throw socketInSource(source.name, `${name}: ${trouble.message}`);
     }
-  } finally {
-    discard(client);
-  }
+  });
 }
 
 function socketInSource(source: string, what: string): RegentError {

@@ -12,8 +12,7 @@ import { type Lsn, toLsn } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { codeOf } from '../../support/errors.ts';
 import type { Deps } from './deps.ts';
-import { openSource } from './rewind-source.ts';
-import { discard } from './sql.ts';
+import { withSource } from './rewind-source.ts';
 import { segmentSuffix } from './wal-timeline.ts';
 
 /**
@@ -105,13 +104,10 @@ export async function askFingerprint(
 ): Promise<string | null> {
   const place = placeOf(start, segmentBytes);
   if (place === null) return null;
-  const client = await openSource(deps, source, options.timeoutMs);
-  try {
+  return withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
     const { rows } = await client.query<{ hex: string | null }>(READ, [...namesOf(place.file), place.offset, BEGINNING_BYTES]);
     return meaningful(rows[0]?.hex ?? '');
-  } finally {
-    discard(client);
-  }
+  });
 }
 
 /** The source has or had a timeline of that number, begun at that point. */
