@@ -7,6 +7,13 @@ export const endpointsOf = (source: Pick<Source, 'host' | 'port' | 'remote'>): r
   ...(source.remote?.others ?? []),
 ];
 
+/** For people: `a:5432,b:5433`. */
+export function addressOf(source: Pick<Source, 'host' | 'port' | 'remote'>): string {
+  return endpointsOf(source)
+    .map(({ host, port }) => `${host}:${port}`)
+    .join(',');
+}
+
 /** As libpq reads several servers from one connection string. */
 export function placeText(source: Pick<Source, 'host' | 'port' | 'remote'>): { readonly host: string; readonly port: string } {
   const all = endpointsOf(source);
@@ -29,6 +36,6 @@ export function remoteSource({ standbyCluster }: Pick<DynamicSettings, 'standbyC
 function readSource({ endpoints, primarySlotName }: StandbyClusterSettings): Source | null {
   const [first, ...others] = endpoints;
   if (first === undefined) return null;
-  const name = endpoints.map(({ host, port }) => `${host}:${port}`).join(',');
-  return { name, ...first, remote: { others, slot: primarySlotName } };
+  const place = { ...first, remote: { others, slot: primarySlotName } };
+  return { name: addressOf(place), ...place };
 }

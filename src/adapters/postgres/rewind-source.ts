@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';
+import { addressOf } from '../../core/remote.ts';
 import type { Credentials } from '../../core/settings.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
@@ -113,7 +114,7 @@ function notReady(message: string): RegentError {
 function unreachable(source: Source, error: unknown): RegentError {
   return new RegentError('SOURCE_UNREACHABLE', `${source.name} cannot be rewound from: ${ensureError(error).message}`, {
     policy: 'transient',
-    mend: `check that ${source.host}:${source.port} is reachable and lets the rewind user in`,
+    mend: `check that ${addressOf(source)} is reachable and lets the rewind user in`,
     cause: error,
   });
 }

@@ -5,6 +5,7 @@
 import type pg from 'pg';
 import type { Source } from '../../core/effects.ts';
 import type { SourceHistory } from '../../core/postgres-facts.ts';
+import { addressOf } from '../../core/remote.ts';
 import type { Settings } from '../../core/settings.ts';
 import { parseLsn } from '../../core/units.ts';
 import type { Bounded } from '../../ports/postgres.ts';
@@ -51,7 +52,7 @@ export async function askSource(
   } catch (error) {
     throw new RegentError('SOURCE_UNREACHABLE', `${source.name} did not tell its timeline history: ${ensureError(error).message}`, {
       policy: 'transient',
-      mend: `check that ${source.remote ? source.name : `${source.host}:${source.port}`} is reachable and that its pg_hba.conf lets the replication user in`,
+      mend: `check that ${addressOf(source)} is reachable and that its pg_hba.conf lets the replication user in`,
       cause: error,
     });
   } finally {

@@ -5,6 +5,7 @@
  */
 import type { Source } from '../../core/effects.ts';
 import { describeWalGone, type PostgresFacts, type SqlFacts } from '../../core/postgres-facts.ts';
+import { addressOf } from '../../core/remote.ts';
 import { type Lsn, maxLsn } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -218,7 +219,7 @@ const streaming = (source: Source, reason: string) => `not streaming from ${sour
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export function reasonOf(source: Source, error: unknown, username: string): string {
-  const where = source.remote ? source.name : `${source.host}:${source.port}`;
+  const where = addressOf(source);
   if (isTimeout(error)) return `${where} does not answer`;
   switch (sqlState(error)) {
     case '28P01':
