@@ -6,6 +6,7 @@ import { chown, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTrue } from '../../core/replica-methods.ts';
 import { formatGuc, parseConf } from '../../pgconf/guc.ts';
+import { RECOVERY_TARGETS } from '../../pgconf/guc-table.ts';
 import { sleep } from '../../ports/clock.ts';
 import type { Bounded } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
@@ -127,7 +128,7 @@ async function recoveryPreparation(server: LocalServer, recovery: Readonly<Recor
 /** At a target PostgreSQL pauses, unless it is told otherwise; at the end of all WAL it opens. */
 function leavesRecovery(settings: Readonly<Record<string, string>>): boolean {
   const { recovery_target_action: action = '' } = settings;
-  const hasTarget = ['', '_lsn', '_name', '_time', '_xid'].some((kind) => (settings[`recovery_target${kind}`] ?? '') !== '');
+  const hasTarget = RECOVERY_TARGETS.some((name) => (settings[name] ?? '') !== '');
   return !hasTarget || action.toLowerCase() === 'promote';
 }
 

@@ -3,7 +3,7 @@
  * `pg_replslot/<name>/state`, and reads it when it starts. It does not start with a logical slot
  * where wal_level is below logical, or with more slots than max_replication_slots.
  */
-import { chmod, chown, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Source } from '../../core/effects.ts';
 import type { LogicalSlot } from '../../core/slots/logical-work.ts';
@@ -15,7 +15,7 @@ import { syncDirectory } from './file-steps.ts';
 import { depsOf, type LocalServer } from './local-server.ts';
 import { rewindCredentials, withSource } from './rewind-source.ts';
 import { sqlState } from './sql.ts';
-import { segmentSuffix } from './wal-timeline.ts';
+import { timelineOfWal } from './wal-timeline.ts';
 
 const LOOK_MS = 100;
 /** How long the WAL up to the slot's position may take to come. */
@@ -148,9 +148,7 @@ async function untilReceived(server: LocalServer, flushed: Lsn, options: Bounded
 /** The segment that holds the slot's first byte, of whatever timeline. */
 export async function hasWal({ settings, walSegmentBytes }: WalPlace, restart: Lsn): Promise<boolean> {
   if (walSegmentBytes === null) throw refused('the size of a WAL segment is not known yet');
-  const suffix = segmentSuffix(toLsn(restart + 1n), walSegmentBytes);
-  const files = await readdir(join(settings.postgresql.dataDir, 'pg_wal'));
-  return files.some((file) => file.length === 24 && file.endsWith(suffix));
+  return (await timelineOfWal(settings.postgresql.dataDir, toLsn(restart + 1n), walSegmentBytes)) !== null;
 }
 
 type WalPlace = Pick<LocalServer, 'settings' | 'walSegmentBytes'>;
