@@ -8,6 +8,7 @@ import type { ServerRole, Source } from '../core/effects.ts';
 import { roleNameOf } from '../core/role-settings.ts';
 import type { Credentials, Settings } from '../core/settings.ts';
 import { slotNameOf } from '../core/slot-names.ts';
+import { keepsLogical } from '../core/slots/logical.ts';
 import { userSyncNames } from '../core/sync-names.ts';
 import { confPath } from './conf-place.ts';
 import { formatConninfo, passfileLine, primaryConninfo } from './conninfo.ts';
@@ -116,7 +117,7 @@ export function mainGucs(settings: Settings, role: ServerRole): Record<string, s
     if (name === 'wal_keep_segments' || name === 'wal_keep_size' || name === 'synchronous_standby_names') continue;
     result[name] = name === 'hba_file' || name === 'ident_file' ? inConfigDir(settings, value) : value;
   }
-  if (role.kind === 'standby' && !settings.local.tags.nostream && hasPermanentLogicalSlots(settings)) result['hot_standby_feedback'] = 'on';
+  if (role.kind === 'standby' && !settings.local.tags.nostream && keepsLogical(settings)) result['hot_standby_feedback'] = 'on';
   return result;
 }
 
@@ -151,10 +152,6 @@ function walKeepSize(settings: Settings): string {
 
 function inConfigDir(settings: Settings, path: string): string {
   return path.startsWith('/') ? path : `${settings.postgresql.configDir}/${path}`;
-}
-
-function hasPermanentLogicalSlots(settings: Settings): boolean {
-  return settings.dynamic.useSlots && Object.values(settings.dynamic.slots).some(({ type }) => type === 'logical');
 }
 
 /**

@@ -35,7 +35,7 @@ export function missingSlots(c: Context): readonly string[] {
 /** What the facts of a round change. `c`: with the memory before it; `slotSeenAtMs`: after it. */
 export function logicalAfter(c: Context, slotSeenAtMs: Memory['slotSeenAtMs']): LogicalMemory {
   const before = c.m.logical;
-  if (before === noLogicalMemory && !keepsLogical(c)) return before;
+  if (before === noLogicalMemory && !keepsLogical(c.o.settings)) return before;
   const after = rememberLogical(c, before);
   const missing = missingSlots({ ...c, m: { ...c.m, slotSeenAtMs, logical: after } }).length > 0;
   const missingSinceMs = missing ? (after.missingSinceMs ?? c.o.nowMs) : null;

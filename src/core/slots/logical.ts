@@ -11,6 +11,7 @@ import { memberOf } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf } from '../context.ts';
 import type { Effect } from '../effects.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
+import type { Settings } from '../settings.ts';
 import { slotNameOf } from '../slot-names.ts';
 import { type Lsn, lagBytes } from '../units.ts';
 import { upstreamOf } from '../upstream.ts';
@@ -23,7 +24,7 @@ export type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonl
 /** The permanent logical slots of this node, each with the slot that has its name here. */
 export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogical; readonly slot: SlotFacts | undefined }[] {
   const { sql } = c.o.pg;
-  if (sql === null || c.view === null || !keepsLogical(c)) return [];
+  if (sql === null || c.view === null || !keepsLogical(c.o.settings)) return [];
   return [...wantedSlots(c, c.m.slotSeenAtMs)].flatMap(([name, wanted]) => {
     const slot = sql.slots.find((one) => one.name === name);
     // One that PostgreSQL carries over itself is none of ours; nor is one of another's.
@@ -32,9 +33,8 @@ export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogi
   });
 }
 
-export function keepsLogical({ o }: Context): boolean {
-  const { slots, useSlots } = o.settings.dynamic;
-  return useSlots && Object.values(slots).some(({ type }) => type === 'logical');
+export function keepsLogical({ dynamic }: Pick<Settings, 'dynamic'>): boolean {
+  return dynamic.useSlots && Object.values(dynamic.slots).some(({ type }) => type === 'logical');
 }
 
 /** Null when there is nothing to do. */
