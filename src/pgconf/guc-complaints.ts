@@ -15,8 +15,8 @@ export interface Complaint {
   readonly hint?: string;
 }
 
-export const RANGE = /^(\S+)(?: \S+)? is outside the valid range for parameter "([^"]+)" \((\S+)(?: \S+)? \.\. (\S+?)(?: \S+)?\)/;
-export const NAMED = [
+const RANGE = /^(\S+)(?: \S+)? is outside the valid range for parameter "([^"]+)" \((\S+)(?: \S+)? \.\. (\S+?)(?: \S+)?\)/;
+const NAMED = [
   /^unrecognized configuration parameter "([^"]+)"/,
   /^invalid configuration parameter name "([^"]+)"/,
   /^invalid value for parameter "([^"]+)"/,

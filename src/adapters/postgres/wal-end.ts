@@ -55,7 +55,7 @@ export async function lastRecord(deps: Deps, start: WalStart, options: Bounded):
  */
 const OF_THE_WAL = /error in WAL record at|could not find a valid record|No such file or directory|read \d+ of \d+|WAL segment size/;
 
-export function hasAnswered({ cause, code, stderr }: Pick<RunResult, 'cause' | 'code' | 'stderr'>): boolean {
+function hasAnswered({ cause, code, stderr }: Pick<RunResult, 'cause' | 'code' | 'stderr'>): boolean {
   return cause === 'exit' && (code === 0 || (code !== null && OF_THE_WAL.test(stderr)));
 }
 
