@@ -21,7 +21,7 @@ const etcd =
     const known = ['/kv/range', '/kv/txn', '/lease/grant', '/lease/keepalive', '/watch', revoke];
     if (path === '/version') response.end(JSON.stringify({ etcdserver: `${version}.27`, etcdcluster: `${version}.0` }));
     else if (place !== undefined && known.some((one) => path === place + one)) {
-      const { header } = { header: headerOf(2, 9) };
+      const header = headerOf(2, 9);
       if (path.endsWith('/watch')) response.write(`${JSON.stringify({ result: { header, created: true } })}\n`);
       else response.end(JSON.stringify({ header, succeeded: true, ID: '7', TTL: '30', result: { header, ID: '7', TTL: '30' } }));
     } else {

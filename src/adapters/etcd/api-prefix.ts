@@ -5,8 +5,8 @@
  */
 import type { Log } from '../../ports/log.ts';
 import { ensureError } from '../../support/errors.ts';
-import { firstDocument, type Verdict } from './answers.ts';
-import type { Exchange, Transport } from './transport.ts';
+import { firstDocument, judge, type Verdict } from './answers.ts';
+import type { Transport } from './transport.ts';
 
 const NEWEST = '/v3';
 const OLDEST_SERVER: Version = [3, 0, 4];
@@ -39,21 +39,21 @@ export class ApiPrefix {
    * POST, at another place where the first one is not there. A refusal: etcd is too old. Rejects as
    * the transport does.
    */
-  async exchange(
+  async ask(
     endpoint: string,
     path: string,
-    body: string,
+    body: Record<string, unknown>,
     headers: Record<string, string>,
     signal: AbortSignal,
-  ): Promise<Exchange | (Verdict & { kind: 'refused' })> {
-    const { transport } = this.#options;
+  ): Promise<Verdict> {
+    const post = (to: string) => this.#options.transport.exchange(to, JSON.stringify(body), headers, signal);
     const url = this.urlOf(endpoint, path);
-    const answer = await transport.exchange(url, body, headers, signal);
-    if (answer.status !== 404 || firstDocument(answer.text) !== null) return answer;
+    const answer = await post(url);
+    if (answer.status !== 404 || firstDocument(answer.text) !== null) return judge(answer);
     await this.#probe(endpoint, signal);
     if (this.#unsupported !== null) return this.#unsupported;
     const other = this.urlOf(endpoint, path);
-    return other === url ? answer : transport.exchange(other, body, headers, signal);
+    return judge(other === url ? answer : await post(other));
   }
 
   async #probe(endpoint: string, signal: AbortSignal): Promise<void> {

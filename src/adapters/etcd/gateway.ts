@@ -8,7 +8,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { DcsError, ensureError } from '../../support/errors.ts';
 import { HttpFailure } from '../../support/http.ts';
-import { type Answer, type CallSpec, judge, refusal, type Verdict } from './answers.ts';
+import { type Answer, type CallSpec, refusal, type Verdict } from './answers.ts';
 import { ApiPrefix } from './api-prefix.ts';
 import { Discovery } from './discover.ts';
 import { EndpointPool } from './endpoints.ts';
@@ -213,7 +213,7 @@ export class Gateway {
     const sentRevision = this.guard.revision;
     let verdict: Verdict;
     try {
-      verdict = await this.#ask(endpoint, spec.path, spec.body, this.#headers(token), signal);
+      verdict = await this.#api.ask(endpoint, spec.path, spec.body, this.#headers(token), signal);
     } catch (error) {
       const applied = error instanceof HttpFailure && !error.sent ? 'no' : 'maybe';
       return { kind: 'failed', applied, reason: ensureError(error).message };
@@ -230,17 +230,6 @@ export class Gateway {
     return { kind: 'answer', value: verdict };
   }
 
-  async #ask(
-    endpoint: string,
-    path: string,
-    body: Record<string, unknown>,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-  ): Promise<Verdict> {
-    const answer = await this.#api.exchange(endpoint, path, JSON.stringify(body), headers, signal);
-    return 'kind' in answer ? answer : judge(answer);
-  }
-
   /**
    * Nothing is sent to an address before it has shown that it belongs to this node's etcd. A write,
    * or the password, would otherwise arrive before the answer tells. What says nothing about itself
@@ -252,7 +241,7 @@ export class Gateway {
     const provenAtMs = this.#provenAtMs.get(endpoint);
     if (provenAtMs !== undefined && this.#clock.monotonicMs() - provenAtMs < PROOF_MS) return null;
     try {
-      const verdict = await this.#ask(endpoint, STATUS_PATH, {}, REQUIRE_LEADER, signal);
+      const verdict = await this.#api.ask(endpoint, STATUS_PATH, {}, REQUIRE_LEADER, signal);
       if (verdict.kind === 'ok') return this.#refusal(endpoint, verdict.answer.header, false);
       return configured && verdict.kind !== 'unavailable' ? null : `it does not tell its cluster id: ${verdict.message}`;
     } catch (error) {
