@@ -7,12 +7,11 @@ import { carriedName } from '../core/server-names.ts';
 import { isClusterWide, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject } from '../support/json.ts';
 import { endpointTexts, etcdSectionName, readEndpoint, unusedPort } from './build-etcd.ts';
-import { readDynamic, recoveryFindings } from './dynamic.ts';
+import { readDynamic, recoveryFindings, roleFindings } from './dynamic.ts';
 import { controlledValues } from './gucs.ts';
 import { type Address, isLoopback, isWildcard } from './hostport.ts';
 import { isMapping, own, valueAt } from './merge.ts';
 import type { Finding } from './problems.ts';
-import { clusterWideFindings, roleParameters } from './role-parts.ts';
 import { eachSetting } from './setting.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
 import { type EtcdParsed, type LocalParsed, localTable, OTHER_DCS } from './table.ts';
@@ -257,10 +256,6 @@ function parameters(parsed: LocalParsed): Finding[] {
     ...syncNamesFindings(local, path, synchronousMode, parsed.name ?? null),
     ...recoveryFindings(recovery, path),
     ...recoveryFindings(parsed.postgresql?.recovery_conf ?? {}, ['postgresql', 'recovery_conf']),
-    ...roleParameters(parsed.postgresql ?? {}).flatMap(([key, map]) => [
-      ...clusterWideFindings(map, ['postgresql', key]),
-      ...syncNamesFindings(map, ['postgresql', key], synchronousMode, parsed.name ?? null),
-      ...recoveryFindings(map, ['postgresql', key]),
-    ]),
+    ...roleFindings(parsed.postgresql ?? {}, synchronousMode, parsed.name ?? null),
   ];
 }

@@ -16,7 +16,7 @@ import { made } from './setting.ts';
 import { ignoreFindings, readSlots, walLevelFindings, withShortSlots } from './slots.ts';
 import { readStandbyCluster } from './standby-cluster.ts';
 import { syncNamesFindings } from './sync-names-findings.ts';
-import { type DynamicParsed, dynamicTable } from './table.ts';
+import { type DynamicParsed, dynamicTable, type SharedParsed } from './table.ts';
 import { postgresDynamicOnly, postgresLocal } from './table-postgres.ts';
 import { fitTiming, outOfRange } from './timing.ts';
 
@@ -178,11 +178,16 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
   );
   const mode = data.synchronous_mode ?? 'off';
   findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], mode, null));
-  for (const [key, map] of roleParameters(data.postgresql ?? {})) {
-    const path = ['postgresql', key];
-    findings.push(...clusterWideFindings(map, path), ...syncNamesFindings(map, path, mode, null), ...recoveryFindings(map, path));
-  }
+  findings.push(...roleFindings(data.postgresql ?? {}, mode, null));
   return findings;
+}
+
+/** What is said of the parameters of each role. `me` null: the settings of all members. */
+export function roleFindings(parsed: SharedParsed, mode: DynamicSettings['synchronousMode'], me: string | null): Finding[] {
+  return roleParameters(parsed).flatMap(([key, map]) => {
+    const path = ['postgresql', key];
+    return [...clusterWideFindings(map, path), ...syncNamesFindings(map, path, mode, me), ...recoveryFindings(map, path)];
+  });
 }
 
 /** Recovery parameters Regent sets itself. */
