@@ -46,7 +46,7 @@ function splitAtPort(text: string): readonly [string, string | null] {
   return [text.slice(0, colon), text.slice(colon + 1).trim()];
 }
 
-function readPort(text: string): number | null {
+export function readPort(text: string): number | null {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
   return port >= 1 && port <= 65535 ? port : null;
 }

@@ -2,6 +2,7 @@
 import { isStandbyCluster } from '../core/cluster-modes.ts';
 import type { Endpoint, StandbyClusterSettings } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
+import { readPort } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
 import type { Finding } from './problems.ts';
 
@@ -66,7 +67,7 @@ function endpoints(value: JsonObject, findings: Finding[]): readonly Endpoint[] 
   if (host === null && port === null) return [];
   const hosts = (host ?? 'localhost').split(',').map((part) => part.trim());
   const ports = (port ?? String(DEFAULT_PORT)).split(',').map((part) => part.trim());
-  const wrong = ports.find((part) => part !== '' && !isPort(part));
+  const wrong = ports.find((part) => part !== '' && readPort(part) === null);
   if (wrong !== undefined || (ports.length > 1 && ports.length !== hosts.length)) {
     const message =
       wrong === undefined ? `${hosts.length} hosts and ${ports.length} ports` : `'${wrong}' is no port; ${DEFAULT_PORT} is used`;
@@ -77,10 +78,5 @@ function endpoints(value: JsonObject, findings: Finding[]): readonly Endpoint[] 
       severity: 'error',
     });
   }
-  return hosts.map((name, i) => {
-    const given = ports.length === 1 ? ports[0] : ports[i];
-    return { host: name, port: given !== undefined && isPort(given) ? Number(given) : DEFAULT_PORT };
-  });
+  return hosts.map((name, i) => ({ host: name, port: readPort(ports[ports.length === 1 ? 0 : i] ?? '') ?? DEFAULT_PORT }));
 }
-
-const isPort = (given: string): boolean => /^\d{1,5}$/.test(given) && Number(given) >= 1 && Number(given) <= 65_535;
