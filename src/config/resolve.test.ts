@@ -1,29 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Settings } from '../core/settings.ts';
+import { resolved } from '../../test/fixtures/config-files.ts';
 import type { JsonObject } from '../support/json.ts';
-import { resolveDynamic } from './dynamic.ts';
-import { loadLocal } from './load.ts';
-import { patchMerge } from './merge.ts';
-import { resolveSettings } from './resolve.ts';
-
-const BASE: JsonObject = {
-  scope: 'demo',
-  name: 'a',
-  etcd3: { hosts: '127.0.0.1:2379' },
-  restapi: { listen: '127.0.0.1:8008', connect_address: '127.0.0.1:8008' },
-  postgresql: {
-    listen: '127.0.0.1,[::1]:5433',
-    connect_address: '[::1]:5433',
-    data_dir: '/data/a',
-    authentication: { superuser: { username: 'postgres' }, replication: { username: 'rep' } },
-  },
-};
-
-function resolved(postgresql: JsonObject, dynamic: JsonObject): Settings {
-  const env = { PATRONI_CONFIGURATION: JSON.stringify(patchMerge(BASE, { postgresql })) };
-  const { local, raw } = loadLocal({ path: null, env });
-  return resolveSettings(local, raw, resolveDynamic(dynamic).dynamic);
-}
 
 describe('resolveSettings', () => {
   it('has the cluster-wide parameters with their defaults, as text', () => {

@@ -1,32 +1,12 @@
 /** Settings that hold for one role only, from both places where they may stand. */
 import { describe, expect, it } from 'vitest';
+import { nodeEnv, resolved } from '../../test/fixtures/config-files.ts';
 import { settingsFor } from '../core/role-settings.ts';
 import { ROLE_NAMES, type RoleName, type Settings } from '../core/settings.ts';
-import type { JsonObject } from '../support/json.ts';
-import { readDynamic, resolveDynamic } from './dynamic.ts';
-import { examineLocal, loadLocal } from './load.ts';
-import { patchMerge } from './merge.ts';
+import { readDynamic } from './dynamic.ts';
+import { examineLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
-import { resolveSettings } from './resolve.ts';
 
-const BASE: JsonObject = {
-  scope: 'demo',
-  name: 'a',
-  etcd3: { hosts: '127.0.0.1:2379' },
-  restapi: { listen: '127.0.0.1:8008', connect_address: '127.0.0.1:8008' },
-  postgresql: {
-    listen: '127.0.0.1:5433',
-    connect_address: '127.0.0.1:5433',
-    data_dir: '/data/a',
-    authentication: { superuser: { username: 'postgres' }, replication: { username: 'rep' } },
-  },
-};
-const env = (postgresql: JsonObject) => ({ PATRONI_CONFIGURATION: JSON.stringify(patchMerge(BASE, { postgresql })) });
-
-function resolved(postgresql: JsonObject, dynamic: JsonObject = {}): Settings {
-  const { local, raw } = loadLocal({ path: null, env: env(postgresql) });
-  return resolveSettings(local, raw, resolveDynamic(dynamic).dynamic);
-}
 const inRoles = (settings: Settings, look: (settings: Settings) => unknown) =>
   Object.fromEntries(ROLE_NAMES.map((role) => [role, look(settingsFor(settings, role))]));
 
@@ -83,7 +63,7 @@ describe('settings by role', () => {
     const settings = resolved(given);
     expect(settings.controlledParameters['max_connections']).toBe('100');
     expect(settingsFor(settings, 'primary').parameters).toEqual({ wal_keep_size: '128MB', work_mem: '8MB' });
-    const told = examineLocal({ path: null, env: env(given) }).problems.filter(({ path }) => path.startsWith('postgresql.parameters_'));
+    const told = examineLocal({ path: null, env: nodeEnv(given) }).problems.filter(({ path }) => path.startsWith('postgresql.parameters_'));
     expect(told.map(({ severity, path }) => `${severity} ${path}`)).toEqual([
       'warning postgresql.parameters_primary.max_connections',
       'warning postgresql.parameters_primary.wal_keep_size',
