@@ -11,7 +11,7 @@
 import { type ClusterView, sameName } from '../cluster.ts';
 import { type Context, wantedSource } from '../context.ts';
 import { type Answer, type DrawnTable, firstAnswer, onlyAnswer, type Row } from '../decision-table.ts';
-import { backoffMs, backoffText } from '../race/backoff.ts';
+import { backoffText, backsOff } from '../race/backoff.ts';
 import { dueRequest } from '../race/operator-request.ts';
 import { raceVerdict } from '../race/race.ts';
 import type { DynamicSettings } from '../settings.ts';
@@ -155,9 +155,9 @@ export const refusalRows: readonly Row<RefusalFacts, OnRefusal>[] = [
     id: 'refused.backoff',
     situation:
       'primary_race_backoff is set, and the leader has refused connections for less than that and one loop_wait; it does not say that its PostgreSQL is down',
-    when: ({ c }) => backoffMs(c, c.m.missesLeaderSinceMs) !== null,
+    when: ({ c }) => backsOff(c, c.m.missesLeaderSinceMs),
     verdict: 'wait',
-    because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),
+    because: ({ c }) => backoffText(c, c.m.missesLeaderSinceMs),
   },
   {
     id: 'refused.leave',

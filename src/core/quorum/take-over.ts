@@ -11,7 +11,7 @@ import type { Context } from '../context.ts';
 import { type Answer, type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
-import { backoffMs, backoffText } from '../race/backoff.ts';
+import { backoffText, backsOff } from '../race/backoff.ts';
 import { raceVerdict } from '../race/race.ts';
 import { mayStillConfirm } from '../race/votes.ts';
 import { includes } from '../voters.ts';
@@ -116,9 +116,9 @@ export const takeOverRows: readonly Row<TakeOverFacts, TakeOver>[] = [
     id: 'take-over.backoff',
     situation:
       'primary_race_backoff is set, its time is not over, and the leader has been missed for less than one loop_wait, or WAL still comes; it does not say that its PostgreSQL is down',
-    when: ({ c, hasPromised }) => !hasPromised && backoffMs(c, c.m.missesLeaderSinceMs) !== null,
+    when: ({ c, hasPromised }) => !hasPromised && backsOff(c, c.m.missesLeaderSinceMs),
     verdict: 'wait',
-    because: ({ c }) => backoffText(c, backoffMs(c, c.m.missesLeaderSinceMs) ?? 0),
+    because: ({ c }) => backoffText(c, c.m.missesLeaderSinceMs),
   },
   {
     id: 'take-over.let-go',

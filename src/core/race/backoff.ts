@@ -20,21 +20,20 @@ export function walSeen(c: Context, before: WalSeen | null): WalSeen | null {
   return { lsn, movedAtMs: before === null ? null : c.o.nowMs };
 }
 
-/** How long the race waits at most from now on; null: not at all. */
-export function backoffMs(c: Context, sinceMs: number | null): number | null {
+/** `sinceMs`: since when nobody leads, or the leader is missed; null: somebody leads. */
+export function backsOff(c: Context, sinceMs: number | null): boolean {
   const { loopWaitSeconds, primaryRaceBackoffSeconds } = c.o.settings.dynamic;
-  if (primaryRaceBackoffSeconds <= 0 || c.paused || sinceMs === null || !c.m.streamed || dueRequest(c) !== null || isDown(c)) return null;
+  if (primaryRaceBackoffSeconds <= 0 || c.paused || sinceMs === null || !c.m.streamed || dueRequest(c) !== null || isDown(c)) return false;
   const waitedMs = c.o.nowMs - sinceMs;
-  const leftMs = primaryRaceBackoffSeconds * 1000 - waitedMs;
   const loopMs = loopWaitSeconds * 1000;
-  return leftMs > 0 && (waitedMs < loopMs || isMoving(c, loopMs)) ? leftMs : null;
+  return waitedMs < primaryRaceBackoffSeconds * 1000 && (waitedMs < loopMs || isMoving(c, loopMs));
 }
 
 const DOWN: ReadonlySet<string> = new Set(['stopped', 'crashed', 'start failed']);
 
 /**
- * Who led last says that it has no PostgreSQL running. An agent that was ended in good order leaves
- * that in its member key, and does not answer any more.
+ * The last leader says that it has no PostgreSQL running. An agent that was ended in good order
+ * leaves that in its member key, and does not answer any more.
  */
 function isDown({ m: { formerLeader }, o, view }: Context): boolean {
   if (formerLeader === null) return false;
@@ -49,12 +48,12 @@ function isMoving({ m, o }: Context, withinMs: number): boolean {
 }
 
 /**
- * In the words that people search the log for. The seconds are those at the begin of a `loop_wait`,
+ * In the words that people search the log for. The seconds are those at the start of a `loop_wait`,
  * so that the log does not count them down.
  */
-export function backoffText(c: Context, leftMs: number): string {
+export function backoffText(c: Context, sinceMs: number | null): string {
   const { loopWaitSeconds, primaryRaceBackoffSeconds } = c.o.settings.dynamic;
-  const loops = Math.floor((primaryRaceBackoffSeconds * 1000 - leftMs) / (loopWaitSeconds * 1000));
+  const loops = Math.floor((c.o.nowMs - (sinceMs ?? c.o.nowMs)) / (loopWaitSeconds * 1000));
   const seconds = primaryRaceBackoffSeconds - loops * loopWaitSeconds;
   return `My (${c.me}) wal position moved since last heart beat loop, ${seconds} seconds until leader race`;
 }

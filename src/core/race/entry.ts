@@ -6,7 +6,7 @@ import { keepsOut, promotionsFailing } from '../failed-promotions.ts';
 import { isOutsideFailsafe, mayStandBy, otherStandsBy, standsBy } from '../failsafe.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { isBound, otherVouches } from '../quorum/vouching.ts';
-import { backoffMs, backoffText } from './backoff.ts';
+import { backoffText, backsOff } from './backoff.ts';
 import {
   hasDiverged,
   isOutsideSync,
@@ -45,9 +45,9 @@ export const entryRows: readonly Row<RaceFacts, RaceVerdict>[] = [
     id: 'race.backoff',
     situation:
       'primary_race_backoff is set, its time is not over, and nobody has led for less than one loop_wait, or WAL still comes; no operator’s request is due, and the last leader does not say that its PostgreSQL is down',
-    when: ({ c }) => c.unlocked && backoffMs(c, c.m.leaderlessSinceMs) !== null,
+    when: ({ c }) => c.unlocked && backsOff(c, c.m.leaderlessSinceMs),
     verdict: 'leave',
-    because: ({ c }) => backoffText(c, backoffMs(c, c.m.leaderlessSinceMs) ?? 0),
+    because: ({ c }) => backoffText(c, c.m.leaderlessSinceMs),
   },
   {
     id: 'race.vouched',
