@@ -29,8 +29,7 @@ export interface BootstrapPorts {
  * may hold acknowledged commits. A later failure is left to the rounds, and nothing is undone.
  */
 export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Promise<void> {
-  const { pg, dcs, settings } = ports;
-  const me = settings.local().name;
+  const { pg, dcs } = ports;
   const { leaseId } = ports.authority.now.lease;
   if (leaseId === null) throw lostRight('before it began');
   const reached: Reached = { made: false, written: { leaseId } };
@@ -52,14 +51,23 @@ export async function bootstrap(ports: BootstrapPorts, signal: AbortSignal): Pro
     throw error;
   }
   await pg.markPublished();
-  const leads = await ports.lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout(ports)));
-  if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after initdb', { policy: 'transient' });
-  // What is there is in force, and may be an operator's: this job may have taken hours.
-  await dcs.createConfig(settings.bootstrapConfig(), dcsTimeout(ports));
+  await beginToLead(ports, 'initdb');
   ports.log.info('initialized a new cluster');
 }
 
-const lostRight = (when: string) =>
+/** `made`: what made the data. */
+export async function beginToLead(
+  { dcs, lease, settings }: Pick<BootstrapPorts, 'lease' | 'settings'> & { readonly dcs: Pick<Dcs, 'acquireLeader' | 'createConfig'> },
+  made: string,
+): Promise<void> {
+  const me = settings.local().name;
+  const leads = await lease.carry((leaseId) => dcs.acquireLeader(me, leaseId, dcsTimeout({ settings })));
+  if (!leads) throw new RegentError('BOOTSTRAP_LOST', `the leader key could not be taken after ${made}`, { policy: 'transient' });
+  // What is there is in force, and may be an operator's: this job may have taken hours.
+  await dcs.createConfig(settings.bootstrapConfig(), dcsTimeout({ settings }));
+}
+
+export const lostRight = (when: string) =>
   new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
 
 /**

@@ -1,24 +1,16 @@
 /** Makes the data directory from another member's. It replaces what is here, if anything. */
 import type { Job, Source } from '../../core/effects.ts';
 import { isCountedOn } from '../../core/voters.ts';
-import type { Clock } from '../../ports/clock.ts';
-import type { Dcs } from '../../ports/dcs.ts';
-import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import { RegentError } from '../../support/errors.ts';
 import { leaveSync } from '../leave-sync.ts';
 import { beforeStopMs, DAY_MS, dcsTimeout } from './limits.ts';
-import { type StartPorts, start } from './start.ts';
+import { type StopAndStartPorts, start } from './start.ts';
 
 const SOURCE_TIMEOUT_MS = 5000;
 
-export interface ClonePorts extends StartPorts {
+export interface ClonePorts extends StopAndStartPorts {
   readonly pg: Pick<Postgres, 'checkRemake' | 'clone' | 'removeDataDirectory' | 'sourceHistory' | 'start' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'read'>;
-  readonly log: Pick<Log, 'warning'>;
-  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
-  readonly stopping: () => void;
-  readonly leaving: () => void;
   /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
   readonly announceStop: () => Promise<void>;
 }

@@ -7,27 +7,21 @@ import { memberOf } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
 import { COPY_POSTPONED, isRestless } from '../../core/slots/copies.ts';
 import type { LogicalSlot } from '../../core/slots/logical-work.ts';
-import { type Clock, sleep } from '../../ports/clock.ts';
-import type { Dcs } from '../../ports/dcs.ts';
+import { sleep } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
+import type { JobSigns } from '../job-slot.ts';
 import { isAwaited } from '../leave-sync.ts';
 import { dcsTimeout, stopTimeoutMs } from './limits.ts';
-import { type StartPorts, start } from './start.ts';
+import { type StopAndStartPorts, start } from './start.ts';
 
 const FETCH_MS = 15_000;
 const LOOK_EVERY_MS = 200;
 
-export interface CopySlotsPorts extends StartPorts {
+export interface CopySlotsPorts extends StopAndStartPorts, Pick<JobSigns, 'copied'> {
   readonly pg: Pick<Postgres, 'fetchSlots' | 'placeSlots' | 'removeSlots' | 'start' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'read'>;
   readonly log: Pick<Log, 'info' | 'warning'>;
-  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
-  readonly stopping: () => void;
-  readonly leaving: () => void;
-  /** PostgreSQL runs with these. */
-  readonly copied: (slots: readonly string[]) => void;
 }
 
 export async function copySlots(ports: CopySlotsPorts, job: Extract<Job, { kind: 'copy-slots' }>, signal: AbortSignal): Promise<void> {

@@ -32,8 +32,6 @@ export interface StopPorts extends ReleasePorts {
   readonly announceStop: () => Promise<void>;
 }
 
-export type HandoverPorts = StopPorts;
-
 interface HowToStop {
   readonly plan: (view: ClusterView) => Plan;
   /** How long the checkpoint before the stop may take; the stop goes on without it. */
@@ -49,7 +47,7 @@ interface HowToStop {
  * the successor must have. The key does not wait for the processes to end once PostgreSQL is closed
  * for writes: an archiver may take as long as it likes.
  */
-export async function handover(ports: HandoverPorts, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
+export async function handover(ports: StopPorts, job: Extract<Job, { kind: 'handover' }>, signal: AbortSignal): Promise<void> {
   const key = { released: Promise.resolve(false) };
   const onClosed = () => {
     key.released = releaseKey(ports).then(
@@ -114,7 +112,7 @@ export async function stopInOrder(
  * The checkpoint was asked for on a new connection. An agent that does not get one would not get in
  * after the handover either, so the handover is called off before anything stops.
  */
-async function refuseLockedOut(ports: HandoverPorts): Promise<void> {
+async function refuseLockedOut(ports: StopPorts): Promise<void> {
   const { lockedOut } = await ports.pg.observe({ timeoutMs: 1000 });
   if (lockedOut === undefined) return;
   throw new RegentError(

@@ -6,7 +6,7 @@ import type { Job } from '../../core/effects.ts';
 import { type BootstrapPorts, bootstrap } from './bootstrap.ts';
 import { type ClonePorts, clone } from './clone.ts';
 import { type CopySlotsPorts, copySlots } from './copy-slots.ts';
-import { type HandoverPorts, handover } from './handover.ts';
+import { handover, type StopPorts } from './handover.ts';
 import { DAY_MS } from './limits.ts';
 import { type PromotePorts, promote } from './promote.ts';
 import { compare, type RewindPorts, rewind } from './rewind.ts';
@@ -17,10 +17,10 @@ export type JobPorts = BootstrapPorts &
   BootstrapStandbyPorts &
   ClonePorts &
   CopySlotsPorts &
-  HandoverPorts &
   PromotePorts &
   RestartPorts &
-  RewindPorts;
+  RewindPorts &
+  StopPorts;
 
 export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<void> {
   switch (job.kind) {

@@ -3,10 +3,8 @@ import type { Job } from '../../core/effects.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
-import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
-import type { AuthorityView } from '../authority-cell.ts';
-import type { Lease } from '../lease.ts';
+import { type BootstrapPorts, beginToLead, lostRight } from './bootstrap.ts';
 import { type StopPorts, stopInOrder } from './handover.ts';
 import { DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
 import { nobodyTakesOver } from './silent-standbys.ts';
@@ -14,13 +12,11 @@ import { type StartPorts, start } from './start.ts';
 
 const CHECKPOINT_MS = 60_000;
 
-export interface BootstrapStandbyPorts extends StartPorts {
+export interface BootstrapStandbyPorts extends StartPorts, Pick<BootstrapPorts, 'authority' | 'lease'> {
   readonly pg: Pick<Postgres, 'clone' | 'observe' | 'removeDataDirectory' | 'start' | 'stop'>;
   readonly dcs: Pick<Dcs, 'acquireLeader' | 'clearInitialize' | 'publishInitialize' | 'read' | 'createConfig'>;
-  readonly settings: Pick<SettingsSource, 'bootstrapConfig' | 'current' | 'local'>;
+  readonly settings: BootstrapPorts['settings'];
   readonly log: Pick<Log, 'warning'>;
-  readonly authority: Pick<AuthorityView, 'now'>;
-  readonly lease: Pick<Lease, 'carry'>;
 }
 
 /**
@@ -33,7 +29,7 @@ export async function bootstrapStandby(
   { source }: Extract<Job, { kind: 'bootstrap-standby' }>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { pg, dcs, settings } = ports;
+  const { pg, dcs } = ports;
   const { leaseId } = ports.authority.now.lease;
   if (leaseId === null) throw lostRight('before it began');
   try {
@@ -47,11 +43,7 @@ export async function bootstrapStandby(
       .catch((again: unknown) => ports.log.warning(`cleaning up after a failed bootstrap: ${String(again)}`));
     throw error;
   }
-  const me = settings.local().name;
-  const leads = await ports.lease.carry((id) => dcs.acquireLeader(me, id, dcsTimeout(ports)));
-  if (!leads) throw new RegentError('BOOTSTRAP_LOST', 'the leader key could not be taken after the copy', { policy: 'transient' });
-  // What is there is in force, and may be an operator's: this job may have taken hours.
-  await dcs.createConfig(settings.bootstrapConfig(), dcsTimeout(ports));
+  await beginToLead(ports, 'the copy');
 }
 
 async function publish({ pg, dcs, ...ports }: BootstrapStandbyPorts, leaseId: string): Promise<void> {
@@ -65,9 +57,6 @@ async function publish({ pg, dcs, ...ports }: BootstrapStandbyPorts, leaseId: st
   await pg.removeDataDirectory({ timeoutMs: DAY_MS, keepAside: false });
   throw lostRight(`meanwhile: etcd has ${initialize || 'no identifier'}`);
 }
-
-const lostRight = (when: string) =>
-  new RegentError('BOOTSTRAP_LOST', `the right to initialize the cluster was lost ${when}`, { policy: 'transient' });
 
 /**
  * The leader key stays: this node leads on, as the standby leader. Clients write until the stop, so

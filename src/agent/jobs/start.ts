@@ -1,14 +1,13 @@
 /** Starts the server for a role, or starts it again. */
 import { keepsClientsOut } from '../../core/admission.ts';
 import type { Job, ServerRole } from '../../core/effects.ts';
-import type { Clock } from '../../ports/clock.ts';
-import type { Dcs } from '../../ports/dcs.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
-import { leaveSync } from '../leave-sync.ts';
+import type { JobSigns } from '../job-slot.ts';
+import { type LeaveSyncPorts, leaveSync } from '../leave-sync.ts';
 import { beforeStopMs, DAY_MS, startTimeoutMs, stopTimeoutMs } from './limits.ts';
 import { nobodyTakesOver, withoutTheSilent } from './silent-standbys.ts';
 
@@ -20,13 +19,12 @@ export interface StartPorts {
   readonly configApplied: () => void;
 }
 
-export interface RestartPorts extends StartPorts {
+/** Of a job that takes PostgreSQL down, and starts it again. */
+export interface StopAndStartPorts extends StartPorts, LeaveSyncPorts, Pick<JobSigns, 'stopping' | 'leaving'> {}
+
+export interface RestartPorts extends StopAndStartPorts {
   readonly pg: Pick<Postgres, 'checkpoint' | 'endWalsenders' | 'observe' | 'start' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'read'>;
   readonly log: Pick<Log, 'info' | 'warning'>;
-  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
-  readonly stopping: () => void;
-  readonly leaving: () => void;
 }
 
 /**
