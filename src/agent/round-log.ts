@@ -3,7 +3,7 @@ import { awaitedSwitchover } from '../core/awaiting.ts';
 import { choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
-import type { Effect } from '../core/effects.ts';
+import { type Effect, promotes } from '../core/effects.ts';
 import { isHeartbeat } from '../core/heartbeat-line.ts';
 import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
@@ -88,14 +88,13 @@ export class RoundLog {
   refused(c: Context, { steps }: Decision): void {
     const has = (kind: Effect['kind']) => steps.some((step) => step.kind === kind);
     if (has('acquire-leader') && c.isStandby) this.#ports.log.info('following new leader after trying and failing to obtain lock');
-    if (has('write-sync') && steps.some((step) => step.kind === 'start-job' && step.job.kind === 'promote'))
+    if (has('write-sync') && steps.some(promotes))
       this.#ports.log.info('Postponing promotion because synchronous replication state was updated by somebody else');
   }
 
   /** Once, when it is promoted: nobody else knows it afterwards. */
   noteSlots(c: Context, { steps }: Decision): void {
-    const isPromotion = steps.some((step) => step.kind === 'start-job' && step.job.kind === 'promote');
-    for (const doubt of isPromotion ? doubtsOfPromotion(c) : []) this.#ports.log.warning(doubt);
+    for (const doubt of steps.some(promotes) ? doubtsOfPromotion(c) : []) this.#ports.log.warning(doubt);
   }
 
   /** Commits begin and cease to wait without any request, so the log must tell since when. */

@@ -193,14 +193,19 @@ export function readyLeader(c: Context): Member | null {
   return member !== null && isReady && member.connUrl !== null ? member : null;
 }
 
+/** Where that leader is reached. */
+export function readySource(c: Context): Source | null {
+  const leader = readyLeader(c);
+  return leader === null ? null : sourceOf(leader);
+}
+
 /**
  * The primary whose history this node must be a prefix of, and from which it is rewound: the
  * leader, or the server that a standby cluster follows. Null: there is none, or it is not ready.
  */
 export function comparedWith(c: Context): Source | null {
   if (c.followsRemote) return c.fenced || keepsForSync(c) ? null : remoteSource(c.o.settings.dynamic);
-  const leader = readyLeader(c);
-  return leader === null ? null : sourceOf(leader);
+  return readySource(c);
 }
 
 /**
@@ -215,6 +220,9 @@ function keepsForSync({ lockMine, me, view, o }: Context): boolean {
 
 /** This standby leads a standby cluster, as far as etcd says. */
 export const isStandbyLeader = (c: Context): boolean => c.followsRemote && c.lockMine && c.isStandby;
+
+/** Somebody leads whom a standby here can follow: another member, or the server outside. */
+export const hasLeader = (c: Context): boolean => c.otherLeader !== null || isStandbyLeader(c);
 
 /**
  * This node wrote WAL of its own, and it is not known yet whether the server outside has that: its

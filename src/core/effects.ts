@@ -22,7 +22,7 @@ export interface Source {
   readonly remote?: RemoteSource;
 }
 
-export interface RemoteSource {
+interface RemoteSource {
   /** Where else it may be: the one that takes writes is meant. */
   readonly others: readonly Endpoint[];
   /** The slot to use there; null: none. */
@@ -171,11 +171,11 @@ export type Job =
   | { readonly kind: 'handover'; readonly action: 'switchover' | 'failover' | 'shutdown'; readonly candidate: string | null }
   /** The same, and the leader key is kept: this node is to lead a standby cluster. */
   | { readonly kind: 'demote-cluster' }
-  /** `follow`: whom it streams from afterwards; absent: the source. */
+  /** `follow`: the server that this node streams from afterwards. Absent: the source. */
   | { readonly kind: 'rewind'; readonly source: Source; readonly follow?: Source | null }
   /**
    * Where all WAL of this crashed primary is in the history of the source, it becomes its standby.
-   * Otherwise nothing is changed. `follow`: as of a rewind.
+   * Otherwise nothing is changed. `follow`: as for a rewind.
    */
   | { readonly kind: 'compare'; readonly source: Source; readonly follow?: Source | null }
   /** A standby stops, gets logical slots as `source`, its leader, has them, and starts again. */
@@ -211,6 +211,9 @@ export interface RunningJob {
 export function opensForWrites(job: Job): boolean {
   return job.kind === 'promote' || ((job.kind === 'start' || job.kind === 'restart') && job.role.kind === 'primary');
 }
+
+/** It starts a promotion. */
+export const promotes = (effect: Effect): boolean => effect.kind === 'start-job' && effect.job.kind === 'promote';
 
 /** The job takes a primary down in good order; PostgreSQL takes writes until it has. */
 export const stopsInOrder = (job: Job | undefined): boolean => job?.kind === 'handover' || job?.kind === 'demote-cluster';

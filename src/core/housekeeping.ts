@@ -9,7 +9,7 @@ import type { JsonObject, JsonValue } from '../support/json.ts';
 import { untold } from './callbacks.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
 import type { HistoryEntry, StatusKey } from './cluster.ts';
-import { type Context, isOnSlot, isStandbyLeader, pointsAt, primaryRole, readyLeader, sourceOf, wantedSource } from './context.ts';
+import { type Context, hasLeader, isOnSlot, isStandbyLeader, pointsAt, primaryRole, readySource, wantedSource } from './context.ts';
 import { streamsInOrder } from './divergence.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
@@ -100,8 +100,7 @@ const hasOtherHistory = (c: Context): boolean => remoteSource(c.o.settings.dynam
 function hasCaughtUp(c: Context): boolean {
   if (c.isPrimary) return c.lockMine;
   const receiver = c.o.pg.sql?.receiver ?? null;
-  const leader = readyLeader(c);
-  const from = isStandbyLeader(c) ? wantedSource(c) : leader && sourceOf(leader);
+  const from = isStandbyLeader(c) ? wantedSource(c) : readySource(c);
   const own = c.o.pg.sql?.receiveLsn ?? null;
   if (from === null || own === null || receiver?.status !== 'streaming' || receiver.latestEndLsn === null) return false;
   return pointsAt(c, from) && own >= receiver.latestEndLsn && own >= (c.view?.status?.optime ?? own);
@@ -269,7 +268,7 @@ function fenceMark(c: Context): Effect | null {
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
   // Whoever misses the leader may be about to leave it.
-  if ((c.otherLeader === null && !isStandbyLeader(c)) || missesLeader(c) || awaitsComparison(c)) return null;
+  if (!hasLeader(c) || missesLeader(c) || awaitsComparison(c)) return null;
   const role = standbyRole(c);
   const asItIs = pointsAt(c, role.source) && isOnSlot(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
@@ -288,7 +287,7 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
  * be on again before this leader hears of it.
  */
 function filesWait(c: Context, leads: boolean): boolean {
-  if (c.isStandby) return (c.otherLeader === null && !isStandbyLeader(c)) || missesLeader(c) || awaitsComparison(c);
+  if (c.isStandby) return !hasLeader(c) || missesLeader(c) || awaitsComparison(c);
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 

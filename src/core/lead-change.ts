@@ -6,7 +6,7 @@
  */
 import { type FailoverKey, memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
-import type { Effect } from './effects.ts';
+import { type Effect, promotes } from './effects.ts';
 import type { Memory } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
 import { watched } from './quorum/suspicion.ts';
@@ -27,8 +27,9 @@ export function leadAfter(c: Context, because: string, effects: readonly Effect[
 function reasonAfter(c: Context, effects: readonly Effect[]): string | null {
   if (!c.isStandby) return c.m.leadReason;
   if (effects.some(({ kind }) => TAKES_KEY.has(kind))) return leadReason(c);
-  const promotes = effects.some((effect) => effect.kind === 'start-job' && effect.job.kind === 'promote');
-  return promotes && c.m.leadReason === null ? `${c.me} held the leader key already, and its PostgreSQL was a standby` : c.m.leadReason;
+  return effects.some(promotes) && c.m.leadReason === null
+    ? `${c.me} held the leader key already, and its PostgreSQL was a standby`
+    : c.m.leadReason;
 }
 
 function steppedDownAfter(c: Context, because: string, effects: readonly Effect[]): string | null {

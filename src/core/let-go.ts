@@ -4,7 +4,7 @@
  */
 import type { Chore } from './chores.ts';
 import { mayLead } from './cluster.ts';
-import { type Context, isLeftBehind, isStandbyLeader } from './context.ts';
+import { type Context, hasLeader, isLeftBehind } from './context.ts';
 import type { Effect } from './effects.ts';
 import { standsBy } from './failsafe.ts';
 import { isBound } from './quorum/vouching.ts';
@@ -74,7 +74,6 @@ export function resumeReplay(c: Context): readonly Chore[] {
  * over from the control file.
  */
 export function resumeForLimits(c: Context): Effect | null {
-  const follows = c.otherLeader !== null || isStandbyLeader(c);
-  const waits = c.o.pg.sql?.pausedByLimits === true && follows && !c.paused;
+  const waits = c.o.pg.sql?.pausedByLimits === true && hasLeader(c) && !c.paused;
   return waits ? { kind: 'resume-replay' } : null;
 }

@@ -5,7 +5,7 @@ import { choreFailures } from './chores.ts';
 import type { MemberRole } from './cluster.ts';
 import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
-import { type Job, type JobKind, type JobOutcome, RESTART } from './effects.ts';
+import { type Job, type JobKind, type JobOutcome, RESTART, stopsInOrder } from './effects.ts';
 import { abstainMs, hasOrderedPromotion, mayStillPromote } from './failed-promotions.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
@@ -161,7 +161,7 @@ function checkpointPending(c: Context, before: Memory): boolean {
 
 /** It leads, and is not about to hand over. */
 function leadsOn(c: Context): boolean {
-  return c.isPrimary && c.lockMine && c.o.job?.job.kind !== 'handover' && c.o.job?.job.kind !== 'demote-cluster';
+  return c.isPrimary && c.lockMine && !stopsInOrder(c.o.job?.job);
 }
 
 function unlockedSince(c: Context, before: Memory): number | null {
@@ -235,13 +235,13 @@ function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutc
 /** A node that streams, or leads, has been mended. One that runs has been restarted. */
 function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   const streams = c.o.pg.sql?.receiver?.status === 'streaming';
-  const proven: Partial<Record<JobKind, Failure>> = { ...failures };
+  const left: Partial<Record<JobKind, Failure>> = { ...failures };
   if (streams || c.isPrimary) {
-    delete proven.rewind;
-    delete proven.compare;
+    delete left.rewind;
+    delete left.compare;
   }
-  if ((c.isPrimary || c.isStandby) && c.o.job === null) delete proven.restart;
-  return Object.keys(proven).length === Object.keys(failures).length ? failures : proven;
+  if ((c.isPrimary || c.isStandby) && c.o.job === null) delete left.restart;
+  return Object.keys(left).length === Object.keys(failures).length ? failures : left;
 }
 
 /** Slots that are no longer missing need no copy. */

@@ -91,12 +91,11 @@ export const noData: Section = {
       situation: 'nobody has initialized the cluster, and this node may',
       when: (c) => c.unlocked && c.view?.initialize === null && c.o.settings.local.bootstrap !== null && mayLead(c.o.settings.local.tags),
       ask: (c) => {
-        const failed = c.m.failures[c.followsRemote ? 'bootstrap-standby' : 'bootstrap'];
-        const wait = holdOffMs(c, c.followsRemote ? 'bootstrap-standby' : 'bootstrap');
-        if (wait > 0) return { wakeInMs: wait, because: `bootstrap failed (${failed?.message ?? ''}); trying again soon` };
-        const job: Job = c.followsRemote
+        const job: Job & { kind: 'bootstrap' | 'bootstrap-standby' } = c.followsRemote
           ? { kind: 'bootstrap-standby', source: remoteSource(c.o.settings.dynamic) }
           : { kind: 'bootstrap' };
+        const wait = holdOffMs(c, job.kind);
+        if (wait > 0) return { wakeInMs: wait, because: `bootstrap failed (${c.m.failures[job.kind]?.message ?? ''}); trying again soon` };
         return {
           effects: [{ kind: 'race-initialize' }, { kind: 'start-job', job }],
           watchMembers: true,

@@ -1,7 +1,6 @@
-/** nobody asked for that. */
-
+/** PostgreSQL is down, and nobody asked for that. */
 import { untold } from '../callbacks.ts';
-import { awaitsRemote, type Context, comparedWith, readyLeader, sourceOf, wantedSource, whyRemoteUnknown } from '../context.ts';
+import { awaitsRemote, type Context, comparedWith, readyLeader, readySource, wantedSource, whyRemoteUnknown } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { promotionFailed } from '../failed-promotions.ts';
@@ -48,8 +47,7 @@ function startLabel({ m }: Context): string {
 const cannotRecover = (c: Context) => c.m.failures.start?.code === START_UNRECOVERABLE && !c.lockMine;
 
 function copyInstead(c: Context): Source | null {
-  const leader = cannotRecover(c) && c.o.settings.postgresql.removeDataDirectoryOnRewindFailure ? readyLeader(c) : null;
-  return leader === null ? null : sourceOf(leader);
+  return cannotRecover(c) && c.o.settings.postgresql.removeDataDirectoryOnRewindFailure ? readySource(c) : null;
 }
 
 export const stopped: Section = {

@@ -1,5 +1,5 @@
 /** What is to be done with the replication slots of this node, by what it should have. */
-import { type Context, isStandbyLeader } from '../context.ts';
+import { type Context, hasLeader, isStandbyLeader } from '../context.ts';
 import type { Effect } from '../effects.ts';
 import { forgottenSlots } from '../forgotten.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
@@ -132,7 +132,7 @@ export function isOfKind(slot: SlotFacts, wanted: WantedSlot): boolean {
  */
 export function isStrange(c: Context, slot: SlotFacts, wanted: WantedSlot | undefined): boolean {
   if (wanted !== undefined || slot.active || isIgnored(c, slot)) return false;
-  if (c.isStandby) return slot.synced !== true && (c.otherLeader !== null || isStandbyLeader(c)) && !CITUS.test(slot.name);
+  if (c.isStandby) return slot.synced !== true && hasLeader(c) && !CITUS.test(slot.name);
   const isOthers = slot.type === 'logical' && (slot.failover || TABLE_COPY.test(slot.name));
   return c.lockMine && c.mayLeadNow && !isOthers && !CITUS.test(slot.name);
 }
