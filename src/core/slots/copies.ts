@@ -19,13 +19,13 @@ export const COPY_POSTPONED = 'SLOT_COPY_POSTPONED';
  */
 const TURN_MS = 4000;
 /** What keeps a slot from being copied (a right, lost WAL) may last, and each try is logged. */
-const holdOffMs = (count: number) => Math.min(5 * 60_000, 2000 * 2 ** (count - 1));
+const betweenTriesMs = (count: number) => Math.min(5 * 60_000, 2000 * 2 ** (count - 1));
 /** The same slot may break again at once: its WAL may be gone here for good. */
 const AGAIN_MS = 5 * 60_000;
 const MOST_AGAIN_MS = 60 * 60_000;
 
 /** Slots that the leader has and this standby has not, or has in vain. */
-export function missingSlots(c: Context): readonly string[] {
+function missingSlots(c: Context): readonly string[] {
   if (!c.isStandby || c.otherLeader === null) return [];
   return logicalSlots(c)
     .filter(({ wanted, slot }) => wanted.target !== null && (slot === undefined || c.m.logical.broken.includes(wanted.name)))
@@ -91,6 +91,6 @@ function isOurTurn(c: Context): boolean {
   const turnMs = before.length * TURN_MS;
   const failed = m.failures['copy-slots'];
   const sinceMs = m.logical.missingSinceMs;
-  if (failed !== undefined && o.nowMs - failed.lastAtMs < holdOffMs(failed.count) + turnMs) return false;
+  if (failed !== undefined && o.nowMs - failed.lastAtMs < betweenTriesMs(failed.count) + turnMs) return false;
   return sinceMs !== null && o.nowMs - sinceMs >= turnMs && !others.some(isRestless);
 }

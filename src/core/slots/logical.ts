@@ -8,18 +8,18 @@
  * so a copy is safe from where that slot was at that moment.
  */
 import { memberOf } from '../cluster.ts';
-import { type Context, readyLeader, sourceOf } from '../context.ts';
+import { type Context, readySource } from '../context.ts';
 import type { Effect } from '../effects.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
 import type { Settings } from '../settings.ts';
 import { slotNameOf } from '../slot-names.ts';
 import { type Lsn, lagBytes } from '../units.ts';
 import { upstreamOf } from '../upstream.ts';
-import { type Comparison, isLaterXid, type LogicalMemory, noLogicalMemory } from './logical-work.ts';
+import { type Comparison, type Held, isLaterXid, type LogicalMemory, noLogicalMemory } from './logical-work.ts';
 import { isIgnored, isOfKind } from './plan.ts';
 import { type WantedSlot, wantedSlots } from './wanted.ts';
 
-export type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonly name: string };
+type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonly name: string };
 
 /** The permanent logical slots of this node, each with the slot that has its name here. */
 export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogical; readonly slot: SlotFacts | undefined }[] {
@@ -55,12 +55,13 @@ export function logicalWork(c: Context): Effect | null {
     const to = slot === undefined ? null : mayMoveTo(c, wanted, slot);
     return to === null ? [] : [{ name: wanted.name, database: wanted.database, to }];
   });
+  const { broken, safeFrom } = c.m.logical;
+  const unproven = all.filter(
+    ({ wanted, slot }) => isCopy(slot, wanted) && !broken.includes(wanted.name) && safeFrom[wanted.name] === undefined,
+  );
   const compare = comparison(
     c,
-    all
-      .map(({ wanted, slot }) => ({ name: wanted.name, isWhole: isCopy(slot, wanted) && !c.m.logical.broken.includes(wanted.name) }))
-      .filter(({ name, isWhole }) => isWhole && c.m.logical.safeFrom[name] === undefined)
-      .map(({ name }) => name),
+    unproven.map(({ wanted }) => wanted.name),
   );
   return advance.length === 0 && compare === null ? null : { kind: 'logical-slots', work: { create: [], advance, compare } };
 }
@@ -78,8 +79,7 @@ function mayMoveTo(c: Context, wanted: WantedLogical, slot: SlotFacts): Lsn | nu
 }
 
 function comparison(c: Context, names: readonly string[]): Comparison | null {
-  const member = readyLeader(c);
-  const leader = member === null ? null : sourceOf(member);
+  const leader = readySource(c);
   return leader === null || names.length === 0 ? null : { leader, physical: physicalSlot(c, leader.name), names };
 }
 
@@ -102,20 +102,19 @@ export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemor
   const tried = c.o.ended.flatMap(({ job, stopped, endedAtMs }) =>
     job.kind === 'copy-slots' && stopped === true ? job.slots.map((name) => ({ name, endedAtMs })) : [],
   );
-  const copied = c.o.ended.flatMap(({ copied: names = [], endedAtMs }) => (names.length > 0 ? [{ names, endedAtMs }] : []));
+  const copied = c.o.ended.flatMap(({ copied: names = [] }) => names);
   let after: LogicalMemory = before;
   // Other data: what was known of the slots in it was of others.
   if (c.o.ended.some(({ job, ok }) => ok && (job.kind === 'clone' || job.kind === 'reinitialize' || job.kind === 'rewind')))
-    after = { ...noLogicalMemory };
+    after = noLogicalMemory;
   if (c.otherLeader !== null && c.otherLeader !== after.leader) after = { ...after, leader: c.otherLeader, safeFrom: {} };
   if (c.isPrimary) after = { ...after, leader: null, safeFrom: {} };
   const broken = stillThere(c, after.broken);
   if (broken !== after.broken) after = { ...after, broken };
   if (tried.length > 0) after = { ...after, copies: counted(after.copies, tried) };
-  for (const { names } of copied) {
-    const without = ([name]: readonly [string, string]) => !names.includes(name);
-    const safeFrom = Object.fromEntries(Object.entries(after.safeFrom).filter(without));
-    after = { ...after, safeFrom, broken: after.broken.filter((name) => !names.includes(name)), missingSinceMs: null };
+  if (copied.length > 0) {
+    const safeFrom = Object.fromEntries(Object.entries(after.safeFrom).filter(([name]) => !copied.includes(name)));
+    after = { ...after, safeFrom, broken: after.broken.filter((name) => !copied.includes(name)), missingSinceMs: null };
   }
   for (const { endedAtMs, broken, held } of told) {
     const all = c.isStandby ? [...new Set([...after.broken, ...broken])] : after.broken;
@@ -141,7 +140,7 @@ function stillThere(c: Context, broken: readonly string[]): readonly string[] {
  * The primary keeps what this node's copy needs, and its own slot kept it until then. That is about
  * the catalog's rows: one that lacks its WAL cannot be read all the same.
  */
-function provenBy(c: Context, held: LogicalWorkHeld, broken: readonly string[]): Record<string, string> {
+function provenBy(c: Context, held: Held | null, broken: readonly string[]): Record<string, string> {
   if (held === null || held.leader !== c.otherLeader || held.physical === null || !c.isStandby) return {};
   const { physical } = held;
   return Object.fromEntries(
@@ -152,9 +151,7 @@ function provenBy(c: Context, held: LogicalWorkHeld, broken: readonly string[]):
   );
 }
 
-type LogicalWorkHeld = NonNullable<Context['o']['logical']>[number]['held'];
-
-export function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
+function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
   const from = m.logical.safeFrom[name];
   return from !== undefined && catalogXmin != null && !isLaterXid(from, catalogXmin);
 }
@@ -165,7 +162,7 @@ export function doubtsOfPromotion(c: Context): readonly string[] {
   return logicalSlots(c).flatMap(({ wanted: { name, target }, slot }) => {
     const known = `logical replication slot ${name}`;
     const mend = 'compare what its consumer has with the primary, or copy that anew';
-    if (!(slot !== undefined && slot.type === 'logical' && slot.walStatus !== 'lost' && !c.m.logical.broken.includes(name)))
+    if (slot?.type !== 'logical' || slot.walStatus === 'lost' || c.m.logical.broken.includes(name))
       return target === null
         ? []
         : [`${known} was not copied here and is made anew: its consumer misses what was written meanwhile; ${mend}`];
