@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { control, lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import {
+  control,
+  lsn,
+  member,
+  memory,
+  observation,
+  peer,
+  peers,
+  pg,
+  type Scene,
+  settings,
+  view,
+  walreceiver,
+} from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
 
@@ -345,17 +358,8 @@ describe('decide', () => {
 
   it('looks again soon while it still receives the timeline before the last switch', () => {
     const switched = { timeline: 1, switchLsn: lsn(900), reason: '', newLeader: 'b' };
-    const receiver = {
-      status: 'streaming',
-      receivedTimeline: 1,
-      slotName: null,
-      conninfo: '',
-      senderHost: 'b',
-      senderPort: 5432,
-      latestEndLsn: null,
-    };
     const follows = (timeline: number) => {
-      const standby = pg.standby({ primaryConninfo: 'host=b port=5432', receiver, timeline });
+      const standby = pg.standby({ primaryConninfo: 'host=b port=5432', receiver: walreceiver(), timeline });
       return decide(observation({ view: { ...leaderB, history: [switched] }, pg: standby }), memory());
     };
     expect(follows(1)).toMatchObject({ rule: 'standby.follow', wakeAtMs: 10_500 });

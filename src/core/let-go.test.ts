@@ -3,22 +3,14 @@
  * counts.
  */
 import { describe, expect, it } from 'vitest';
-import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
+import { memory, observation, pg, settings, view, walreceiver } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import { isLetGo } from './let-go.ts';
 import type { Memory } from './model.ts';
 
 const connected = { primaryConninfo: 'host=c port=5432' };
-const receiver = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: null,
-  conninfo: '',
-  senderHost: 'c',
-  senderPort: 5432,
-  latestEndLsn: null,
-} as const;
+const receiver = walreceiver({ senderHost: 'c' });
 const since: Partial<Memory> = { receiverGoneSinceMs: 4000, leaderlessSinceMs: 8500 };
 const letGo = (over: Partial<Memory> = {}, scene = observation({ pg: pg.standby(connected) })) =>
   isLetGo(contextOf(scene, memory({ ...since, ...over })));

@@ -1,6 +1,6 @@
 /** Rewinds that fail, that change nothing, and data directories that are base backups. */
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import { divergenceFrom } from './divergence.ts';
 import { backoffMs } from './hold-off.ts';
@@ -26,15 +26,7 @@ const asked = (scene: Scene, remembered: Partial<Memory> = {}) => {
 const failed = (code: string | null, count: number, over: Partial<Failure> = {}): Partial<Memory> => ({
   failures: { rewind: { count, lastAtMs: 9_900, message: 'why', code, source: 'b', ...over } },
 });
-const streaming = {
-  status: 'streaming',
-  receivedTimeline: 2,
-  slotName: null,
-  conninfo: '',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: null,
-};
+const streaming = walreceiver({ receivedTimeline: 2 });
 const later = { nowMs: 10_000 + backoffMs(99) };
 
 describe('a rewind that failed', () => {

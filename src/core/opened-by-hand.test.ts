@@ -3,7 +3,7 @@
  * every agent that comes later.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver } from '../../test/support/build.ts';
 import { decide } from './decide.ts';
 import { emptyMemory, type Memory } from './model.ts';
 
@@ -99,8 +99,7 @@ describe('the mark is removed', () => {
   });
 
   it('when the node streams: an operator may have replaced the data', () => {
-    const receiver = { status: 'streaming', receivedTimeline: 1, slotName: null, conninfo: '', senderHost: 'b', senderPort: 5432 };
-    const streams = pg.standby({ receiver: { ...receiver, latestEndLsn: lsn(900) }, receiveLsn: lsn(900), replayLsn: lsn(900) });
+    const streams = pg.standby({ receiver: walreceiver({ latestEndLsn: lsn(900) }), receiveLsn: lsn(900), replayLsn: lsn(900) });
     expect(decided({ pg: marked(streams) }, emptyMemory)).toMatchObject({ memory: { openedByHand: false } });
     expect(decided({ pg: marked(streams) }, emptyMemory).chores).toContainEqual(chore(false));
   });

@@ -3,7 +3,7 @@
  * and histories are equal.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
+import { lsn, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver, walsender } from '../../test/support/build.ts';
 import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { Memory } from './model.ts';
@@ -16,15 +16,7 @@ const source = { name: 'b', systemIdentifier: '7301234567890123456', timeline: 1
  * Demoted by its agent at once: its last checkpoint ended the recovery with which it was opened.
  */
 const opened = pg.stopped({ state: 'in production', checkpointLsn: lsn(1000) });
-const streaming = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: null,
-  conninfo: '',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: lsn(900),
-};
+const streaming = walreceiver({ latestEndLsn: lsn(900) });
 const decided = (scene: Scene, before: Partial<Memory> = {}) => decide(observation({ view: led, ...scene }), memory(before));
 
 describe('a node that wrote on the timeline of its leader', () => {
@@ -75,8 +67,7 @@ describe('a node that wrote on the timeline of its leader', () => {
     const told = (hasOurEnd: boolean) => decided({ pg: runs, source: { ...source, hasOurEnd } }, started);
     expect(told(false)).toMatchObject({ rule: 'mend.rewind-blind', memory: { strayed: true, endedAt: end } });
     expect(told(true)).toMatchObject({ rule: 'standby.follow', memory: { endedAt: end } });
-    const receiver = { status: 'streaming', receivedTimeline: 1, slotName: null, conninfo: '', senderHost: 'b', senderPort: 5432 };
-    const streams = pg.standby({ receiver: { ...receiver, latestEndLsn: lsn(1100) }, receiveLsn: lsn(1100), replayLsn: lsn(1100) });
+    const streams = pg.standby({ receiver: walreceiver({ latestEndLsn: lsn(1100) }), receiveLsn: lsn(1100), replayLsn: lsn(1100) });
     expect(decided({ pg: streams }, started).memory.endedAt).toBeNull();
     expect(decided({ pg: pg.primary() }, started).memory.endedAt).toBeNull();
   });

@@ -3,7 +3,7 @@ import { type Authority, type KeySeen, type LeaseFacts, noAuthority } from '../.
 import type { ClusterView, Member } from '../../src/core/cluster.ts';
 import { emptyMemory, type Memory, type Observation } from '../../src/core/model.ts';
 import type { PeerFacts } from '../../src/core/peer-facts.ts';
-import type { ControlFacts, PostgresFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
+import type { ControlFacts, PostgresFacts, ReceiverFacts, SlotFacts, SqlFacts, WalsenderFacts } from '../../src/core/postgres-facts.ts';
 import { noLinks } from '../../src/core/quorum/link-facts.ts';
 import type { DynamicSettings, LocalSettings, PostgresSettings, Settings } from '../../src/core/settings.ts';
 import { type Lsn, toLsn } from '../../src/core/units.ts';
@@ -178,6 +178,18 @@ export function walsender(name: string, over: Partial<WalsenderFacts> = {}): Wal
     ...over,
   };
 }
+
+/** It streams from b. */
+export const walreceiver = (over: Partial<ReceiverFacts> = {}): ReceiverFacts => ({
+  status: 'streaming',
+  receivedTimeline: 1,
+  slotName: null,
+  conninfo: '',
+  senderHost: 'b',
+  senderPort: 5432,
+  latestEndLsn: null,
+  ...over,
+});
 
 export const control = (over: Partial<ControlFacts> = {}): ControlFacts => ({
   systemIdentifier: SYSTEM_ID,

@@ -4,7 +4,7 @@ import type { Memory, Observation } from '../../src/core/model.ts';
 import type { SlotFacts } from '../../src/core/postgres-facts.ts';
 import type { PermanentSlot } from '../../src/core/settings.ts';
 import { noLogicalMemory } from '../../src/core/slots/logical-work.ts';
-import { lsn, member, memory, observation, pg, settings, slot, view } from './build.ts';
+import { lsn, member, memory, observation, pg, settings, slot, view, walreceiver } from './build.ts';
 
 const position = fc.constantFrom(lsn(500), lsn(900), lsn(1000), lsn(1200));
 /** Of members, of one that is away, of permanent ones, and of none of them. */
@@ -70,15 +70,7 @@ export const slotRound: fc.Arbitrary<{ readonly o: Observation; readonly m: Memo
   })
   .map((d) => {
     const facts = { slots: d.slots, ...(d.syncsSlots && { syncsSlots: true as const }) };
-    const receiver = {
-      status: 'streaming',
-      receivedTimeline: 1,
-      slotName: 'a',
-      conninfo: '',
-      senderHost: 'b',
-      senderPort: 5432,
-      latestEndLsn: lsn(1000),
-    };
+    const receiver = walreceiver({ slotName: 'a', latestEndLsn: lsn(1000) });
     const members = ['a', 'b', 'c'].map((name) =>
       member(name, { ...(name === d.leader && { role: 'primary' }), ...(name === 'c' && { tags: d.theirs }) }),
     );

@@ -6,11 +6,10 @@
 import fc from 'fast-check';
 import type { Member } from '../../src/core/cluster.ts';
 import type { Memory, Observation } from '../../src/core/model.ts';
-import type { ReceiverFacts } from '../../src/core/postgres-facts.ts';
 import type { FenceMark } from '../../src/core/quorum/fence-mark.ts';
 import { BEATS } from '../../src/core/quorum/in-force.ts';
 import { type Knock, type LinkFacts, noLinks, type VoterAnswer } from '../../src/core/quorum/link-facts.ts';
-import { lsn, member, memory, observation, peer, peers, pg, settings, view, walsender } from './build.ts';
+import { lsn, member, memory, observation, peer, peers, pg, settings, view, walreceiver, walsender } from './build.ts';
 import { namesInForce } from './random-names.ts';
 import { raceRound } from './random-rounds.ts';
 
@@ -116,15 +115,7 @@ const answers = fc.option(
   { freq: 15 },
 );
 
-const RECEIVER: ReceiverFacts = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: null,
-  conninfo: 'host=b port=5432',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: null,
-};
+const RECEIVER = walreceiver({ conninfo: 'host=b port=5432' });
 
 const standbySql = fc.record({
   receiveLsn: often(lsn(1000), lsn(900), null),

@@ -1,7 +1,7 @@
 /** primary_race_backoff: how long a standby leaves the key to a primary that still writes. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver } from '../../../test/support/build.ts';
 import { decide } from '../decide.ts';
 import type { Memory } from '../model.ts';
 
@@ -10,15 +10,7 @@ const LOOP_MS = 10_000;
 const others = peers(peer('b'), peer('c'));
 const inForce = (over: Parameters<typeof settings>[1] = {}) =>
   settings('a', { ...over, dynamic: { primaryRaceBackoffSeconds: BACKOFF_MS / 1000, ...over.dynamic } });
-const receiver = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: 'a',
-  conninfo: '',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: null,
-};
+const receiver = walreceiver({ slotName: 'a' });
 
 /** A standby that streamed, of a cluster that nobody leads since `sinceMs`. */
 const at = (nowMs: number, sinceMs: number, { scene, over }: { scene?: Scene; over?: Partial<Memory> } = {}) =>

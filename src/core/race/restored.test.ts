@@ -3,7 +3,7 @@
  * more.
  */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver } from '../../../test/support/build.ts';
 import { contextOf } from '../context.ts';
 import { decide } from '../decide.ts';
 import { possibleSuccessors } from './successors.ts';
@@ -71,17 +71,12 @@ it('no switchover goes to it', () => {
 });
 
 describe('the mark', () => {
-  const receiver = (latestEnd: number) => ({
-    status: 'streaming',
-    receivedTimeline: 1,
-    slotName: null,
-    conninfo: '',
-    senderHost: 'b',
-    senderPort: 5432,
-    latestEndLsn: lsn(latestEnd),
-  });
   const follower = (received: number, latestEnd: number) => ({
-    ...pg.standby({ receiveLsn: lsn(received), primaryConninfo: 'host=b port=5432', receiver: receiver(latestEnd) }),
+    ...pg.standby({
+      receiveLsn: lsn(received),
+      primaryConninfo: 'host=b port=5432',
+      receiver: walreceiver({ latestEndLsn: lsn(latestEnd) }),
+    }),
     restored: true,
   });
   it('is removed once it has all that its leader had, and not before', () => {

@@ -1,6 +1,6 @@
 /** When a copy of logical slots is put off for a failover, and when it is tried again. */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../../test/support/build.ts';
+import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walreceiver } from '../../../test/support/build.ts';
 import { contextOf } from '../context.ts';
 import { decide } from '../decide.ts';
 import type { JobOutcome, RunningJob } from '../effects.ts';
@@ -20,15 +20,7 @@ const members = ['a', 'b', 'c'].map((name) => member(name, { raw: { beats: 1 }, 
 const led = view({ leaderName: 'b', members, sync: { leader: 'b', quorum: 1, standbys: ['a', 'c'], modRevision: '8' } });
 const refused: Knocks = { agent: 'refused', postgres: 'refused', refusedTwice: true };
 
-const receiver = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: 'a',
-  conninfo: '',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: lsn(1000),
-};
+const receiver = walreceiver({ slotName: 'a', latestEndLsn: lsn(1000) });
 
 /** Member a copies slots from b, which leads a cluster in quorum mode. */
 function during(scene: Scene, running: Partial<RunningJob> = {}) {

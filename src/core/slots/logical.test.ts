@@ -1,6 +1,6 @@
 /** S14: a consumer of a permanent logical slot goes on after a failover where it was. */
 import { describe, expect, it } from 'vitest';
-import { lsn, member, memory, observation, pg, settings, slot, view } from '../../../test/support/build.ts';
+import { lsn, member, memory, observation, pg, settings, slot, view, walreceiver } from '../../../test/support/build.ts';
 import { type Context, contextOf } from '../context.ts';
 import type { JobOutcome } from '../effects.ts';
 import type { Memory, Observation } from '../model.ts';
@@ -14,15 +14,7 @@ import { isLaterXid, type LogicalMemory, type LogicalOutcome, noLogicalMemory } 
 const app = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } as const;
 const copy = (over: Partial<SlotFacts> = {}) =>
   slot('app', 400, { type: 'logical', plugin: 'pgoutput', database: 'shop', confirmedFlushLsn: lsn(500), catalogXmin: '700', ...over });
-const receiver = {
-  status: 'streaming',
-  receivedTimeline: 1,
-  slotName: 'a',
-  conninfo: '',
-  senderHost: 'b',
-  senderPort: 5432,
-  latestEndLsn: lsn(1000),
-};
+const receiver = walreceiver({ slotName: 'a', latestEndLsn: lsn(1000) });
 
 interface Scene {
   readonly slots?: readonly SlotFacts[];
