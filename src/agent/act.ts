@@ -114,7 +114,7 @@ export async function act(ports: ActPorts, { steps, chores }: Pick<Decision, 'st
   return done;
 }
 
-/** Their own end tells what came of them. */
+/** The end of this work tells what came of it. */
 const HAS_ONLY_BEGUN: ReadonlySet<ChoreKind> = new Set(['checkpoint', 'logical-slots']);
 
 const isBug = (error: unknown) => error instanceof RegentError && error.policy === 'bug';

@@ -340,8 +340,8 @@ export class Agent implements AgentView {
   }
 
   /**
-   * The role is that of now: at the end of the stop it may be another. A server that is down
-   * already is not told of.
+   * The role is taken now: when the stop ends, it may be another one. Where the server is down
+   * already, nothing is told.
    */
   #stopTeller(job: Job | null): () => Promise<void> {
     const role = roleAtStop(this.rounds.memory, job);

@@ -1,5 +1,5 @@
 /**
- * What answers that name a lag, and metrics, are judged by. The last round may be a loop_wait old,
+ * The facts for metrics, and for answers that name a lag. The last round may be a loop_wait old,
  * and a standby falls far behind in that time. So PostgreSQL is asked when somebody wants to know,
  * and the leader's position is read again where it has changed: once a second at most, however many
  * want to know.
@@ -13,7 +13,7 @@ import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import type { RoundsView } from './rounds.ts';
 
-export interface FreshPorts {
+interface FreshPorts {
   readonly clock: Pick<Clock, 'bootMs'>;
   readonly settings: Pick<SettingsSource, 'current'>;
   readonly pg: Pick<Postgres, 'observe'>;
@@ -25,7 +25,7 @@ interface Asked<T> {
   readonly answer: Promise<T>;
 }
 
-/** So old may an answer be when somebody asks. */
+/** How old an answer may be when somebody asks. */
 const FRESH_MS = 1000;
 /** Nobody waits longer than this for etcd: then what the last round read counts. */
 const READ_MS = 1000;

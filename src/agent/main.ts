@@ -51,7 +51,7 @@ const LINGER_MS = 1000;
  * time.
  */
 const RENEW_CERTIFICATES_MS = 300_000;
-/** As Patroni's: what takes the log does so no more. */
+/** Patroni has the same: nobody takes the log's lines any more. */
 const EXIT_LOG_STUCK = 5;
 /** Passwords of so many readings of the configuration are kept out of the log. */
 const KNOWN_SETTINGS = 10;
@@ -193,7 +193,7 @@ function keepCertificates({ clock, dcs, peers }: RealParts, rest: RestServer): (
   return () => cancel();
 }
 
-/** By the names of Patroni's modules, which `log.loggers` has. */
+/** Named as Patroni's modules are: `log.loggers` has those names. */
 const partLogs = (log: AgentLog) => ({
   config: log.named('patroni.config'),
   dcs: log.named('patroni.dcs.etcd3'),

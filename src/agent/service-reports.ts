@@ -11,7 +11,7 @@ import type { SettingsSource } from '../ports/settings.ts';
 /** As sd_watchdog_enabled(3) advises. */
 const SIGNS_IN_PATIENCE = 2;
 
-export interface ServicePorts {
+interface ServicePorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
   readonly service: ServiceManager;
   readonly settings: Pick<SettingsSource, 'current'>;
@@ -45,7 +45,7 @@ export class ServiceReports {
     again();
   }
 
-  /** A round begins. It is over before this node could hold a lease without it. */
+  /** A round begins. It hangs if it lasts until a lease that it renewed has run out. */
   turning(): void {
     this.#hungFromMs = this.#ports.clock.bootMs() + this.#longestRoundMs();
   }

@@ -1,4 +1,4 @@
-/** What an operator has scheduled, and its time is still to come. */
+/** What an operator has scheduled for a time that is still to come. */
 import type { Context } from './context.ts';
 
 const awaiting = (action: string, at: string, inMs: number) => `Awaiting ${action} at ${at} (in ${Math.round(inMs / 1000)} seconds)`;

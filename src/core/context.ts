@@ -233,7 +233,7 @@ export function awaitsRemote(c: Context): boolean {
   return (c.m.endedAt !== null || c.m.strayed) && divergenceFrom(c.o.pg, c.o.source) === 'unknown';
 }
 
-/** Why not, as far as is known. */
+/** Why that is not known, as far as can be told. */
 export const whyRemoteUnknown = ({ o }: Context): string =>
   o.source?.inRecovery === true
     ? `${o.source.name} is a standby itself and does not have the last WAL of this node; only a primary tells that it never will`

@@ -39,7 +39,7 @@ export type ServerRole =
   | { readonly kind: 'primary'; readonly syncNames?: string | null }
   /**
    * `patient`: where the source sends nothing, PostgreSQL tries again after seconds, not at once.
-   * `leads`: a standby cluster. Absent: where it follows the server outside.
+   * `leads`: it leads a standby cluster. Absent: it does only if its source is outside.
    */
   | { readonly kind: 'standby'; readonly source: Source | null; readonly patient?: boolean; readonly leads?: true };
 
@@ -89,7 +89,7 @@ export type Effect =
       /** Why those in `drop` go, for the log. */
       readonly reasons?: Readonly<Record<string, string>>;
     }
-  /** Beside everything else; asked for again while one is running, it is ignored. */
+  /** It runs beside everything else. While one runs, another is ignored. */
   | { readonly kind: 'logical-slots'; readonly work: LogicalWork }
   /** End a walsender, if it is still that of this name. */
   | { readonly kind: 'end-walsender'; readonly pid: number; readonly name: string }
@@ -129,7 +129,7 @@ export type Effect =
     }
   /** Put the leader key in the name of this node, if it still has that revision. */
   | { readonly kind: 'take-refused'; readonly term: string }
-  /** Beside everything else; asked for again while one is running, it is ignored. */
+  /** It runs beside everything else. While one runs, another is ignored. */
   | { readonly kind: 'checkpoint' }
   /**
    * Stop PostgreSQL now, inside the round, because every millisecond of writability is a danger.

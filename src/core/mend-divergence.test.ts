@@ -172,7 +172,7 @@ describe('a crashed primary that may not be rewound', () => {
     expect(asked({ ...scene, ...later }, lacks(9)).kinds).toEqual(['compare']);
   });
 
-  it('is compared anew after it has streamed, or led: a verdict on older WAL says nothing of it', () => {
+  it('is compared again after it has streamed or led: the verdict was about older WAL', () => {
     const verdict = (facts: NonNullable<Scene['pg']>, over: Scene = {}) =>
       asked({ pg: facts, ...over }, compared('COMPARE_DIVERGED')).after.failures.compare;
     expect(verdict(crashed)).toMatchObject({ code: 'COMPARE_DIVERGED' });

@@ -84,7 +84,7 @@ export interface Failure {
   readonly message: string;
   /** Stable code of the error; null: it had none. */
   readonly code?: string | null;
-  /** Of a rewind or a comparison: its source. What one made of it says nothing about another. */
+  /** Of a rewind or a comparison: its source. What came of it says nothing about another. */
   readonly source?: string;
   /** Observation.configVersion when the job began: with other settings it may succeed. */
   readonly configVersion?: number;

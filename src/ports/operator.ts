@@ -76,7 +76,7 @@ export interface OperatorPort {
   statusNow(): Promise<AgentStatus>;
   /**
    * The same with PostgreSQL, and the leader's position, as they were a second ago at most. Asks as
-   * little as it can, however many callers want it. Takes as long as statusNow; never throws.
+   * little as it can, however many callers there are. Takes as long as statusNow; never throws.
    */
   freshFacts(): Promise<Facts>;
   /**

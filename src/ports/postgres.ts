@@ -179,7 +179,7 @@ export interface Postgres {
    * Of a primary that crashed, server stopped: where its last record lies in the history of the
    * source, the directory is a standby's afterwards. Throws COMPARE_DIVERGED when it does not,
    * REWIND_BLIND when the source has other records there, COMPARE_UNKNOWN and COMPARE_NO_PROGRAM
-   * when the WAL here could not be read, SOURCE_UNREACHABLE. The directory is as it was then.
+   * when the WAL here could not be read, SOURCE_UNREACHABLE. Then the directory stays as it was.
    */
   compare(source: Source, options: Bounded): Promise<void>;
   /**

@@ -24,12 +24,12 @@ while (1) {
 }
 `;
 
-export interface Notification {
+interface Notification {
   readonly pid: number;
   readonly text: string;
 }
 
-export interface NotifyReceiver {
+interface NotifyReceiver {
   /** Resolves to the first one that fits, after the one it resolved to before. */
   next(fits: RegExp): Promise<Notification>;
   /** The texts after that one. */

@@ -115,7 +115,7 @@ describe('of several slots', () => {
     expect(await judged(row('app', { state: null }), row('other'))).toEqual({ copied: ['other'], refused: [none] });
   });
 
-  it('one of another plugin or database is not copied, for it would be dropped here', async () => {
+  it('does not copy a slot of another plugin or database: this standby would drop it', async () => {
     expect(await judged(row('app', { plugin: 'wal2json' }), row('other', { database: 'test' }))).toEqual({
       copied: [],
       refused: [

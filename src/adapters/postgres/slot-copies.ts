@@ -90,7 +90,7 @@ export async function judgeSlots(
     else if (row.database !== database || row.plugin !== plugin)
       refusals.push({
         why: `the slot ${name} of ${leader} is of plugin ${row.plugin} in database ${row.database}, not of ${plugin} in ${database}`,
-        mend: `end its consumer, so that the leader makes it anew, or take another name in 'slots'`,
+        mend: `stop its consumer (the leader then makes the slot again), or take another name in 'slots'`,
       });
     else {
       const copy = { name, restart: parseLsn(row.restart), state: Buffer.from(row.state, 'hex') };

@@ -164,7 +164,7 @@ function lacksWaldump({ c, leader }: MendFacts): boolean {
   return failed !== null && failed.code === COMPARE_NO_PROGRAM && failed.count >= TRIES;
 }
 
-/** What one source made of the rewind says nothing about another source. */
+/** What came of a rewind or a comparison with one source says nothing about another source. */
 function failureFrom(c: Context, leader: Source, kind: 'rewind' | 'compare' = 'rewind'): Failure | null {
   const failed = c.m.failures[kind];
   return failed === undefined || (failed.source !== undefined && failed.source !== leader.name) ? null : failed;

@@ -76,7 +76,7 @@ export const ending: Section = {
   ],
 };
 
-/** A lease that was not renewed in this round is told by the rules before. */
+/** If the lease was not renewed in this round, the rules before have said so. */
 const duringJob = (c: Context, label: string) =>
   c.lockMine && c.mayLeadNow ? `updated leader lock during ${label}` : `${label} in progress`;
 

@@ -211,7 +211,7 @@ export const standby: Section = {
         const { id: rule, verdict, because } = raceVerdict(c);
         if (verdict === 'take')
           return { rule, effects: [{ kind: 'acquire-leader' }], wakeInMs: 0, because: `taking the leader key: ${because}` };
-        // What waits for a former primary that may still write does not take leave of it.
+        // A node that waits for a former primary, which may still write, does not let go of it.
         const chores = rule === 'race.backoff' ? [] : [...letGo(c), ...resumeReplay(c)];
         const lettingGo = chores.length > 0 && choreHoldOffMs(c.m.chores, 'let-go', c.o) === 0;
         const fresh = c.m.leaderlessSinceMs === null || c.o.nowMs - c.m.leaderlessSinceMs < SOON_MS;

@@ -3,9 +3,9 @@
  * their consumers are, so that after a failover a consumer goes on where it was.
  *
  * A copy can be read only if the catalogs still have the rows that decoding from its position on
- * needs. The standby tells the primary by hot_standby_feedback what to keep. What the primary had
- * removed before that told, is gone. Until then only the primary's own slot of that name kept them,
- * so a copy is safe from where that slot was at that moment.
+ * needs. The standby tells the primary by hot_standby_feedback what to keep. Rows that the primary
+ * removed before it was told are gone. Until then only the primary's own slot of that name kept
+ * them, so a copy is safe from where that slot was at that moment.
  */
 import { memberOf } from '../cluster.ts';
 import { type Context, readySource } from '../context.ts';
@@ -27,7 +27,7 @@ export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogi
   if (sql === null || c.view === null || !keepsLogical(c.o.settings)) return [];
   return [...wantedSlots(c, c.m.slotSeenAtMs)].flatMap(([name, wanted]) => {
     const slot = sql.slots.find((one) => one.name === name);
-    // One that PostgreSQL carries over itself is none of ours; nor is one of another's.
+    // Not ours: a slot that PostgreSQL synchronizes, or that ignore_slots matches.
     const isOurs = wanted.type === 'logical' && !(c.isStandby && slot?.synced === true) && !(slot !== undefined && isIgnored(c, slot));
     return isOurs ? [{ wanted: { ...wanted, name }, slot }] : [];
   });
@@ -98,13 +98,13 @@ function physicalSlot({ view, me, o }: Context, leader: string): string {
 /** What the facts of a round change. */
 export function rememberLogical(c: Context, before: LogicalMemory): LogicalMemory {
   const told = c.o.logical ?? [];
-  // A restart for nothing is not repeated soon either.
+  // A restart that brought nothing is not repeated soon either.
   const tried = c.o.ended.flatMap(({ job, stopped, endedAtMs }) =>
     job.kind === 'copy-slots' && stopped === true ? job.slots.map((name) => ({ name, endedAtMs })) : [],
   );
   const copied = c.o.ended.flatMap(({ copied: names = [] }) => names);
   let after: LogicalMemory = before;
-  // Other data: what was known of the slots in it was of others.
+  // The data were replaced: what was known was about the slots in the old data.
   if (c.o.ended.some(({ job, ok }) => ok && (job.kind === 'clone' || job.kind === 'reinitialize' || job.kind === 'rewind')))
     after = noLogicalMemory;
   if (c.otherLeader !== null && c.otherLeader !== after.leader) after = { ...after, leader: c.otherLeader, safeFrom: {} };
@@ -138,7 +138,7 @@ function stillThere(c: Context, broken: readonly string[]): readonly string[] {
 
 /**
  * The primary keeps what this node's copy needs, and its own slot kept it until then. That is about
- * the catalog's rows: one that lacks its WAL cannot be read all the same.
+ * the rows of the catalogs: a copy that lacks its WAL cannot be read all the same.
  */
 function provenBy(c: Context, held: Held | null, broken: readonly string[]): Record<string, string> {
   if (held === null || held.leader !== c.otherLeader || held.physical === null || !c.isStandby) return {};
@@ -161,7 +161,7 @@ export function doubtsOfPromotion(c: Context): readonly string[] {
   if (!c.isStandby) return [];
   return logicalSlots(c).flatMap(({ wanted: { name, target }, slot }) => {
     const known = `logical replication slot ${name}`;
-    const mend = 'compare what its consumer has with the primary, or copy that anew';
+    const mend = 'compare what its consumer has with the primary, or copy its data again';
     if (slot?.type !== 'logical' || slot.walStatus === 'lost' || c.m.logical.broken.includes(name))
       return target === null
         ? []

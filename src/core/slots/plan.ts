@@ -37,7 +37,7 @@ export const slotRows: readonly Row[] = [
     verdict: 'drop',
     because: 'an operator has forgotten its member',
   },
-  // In its place no other can be made: also in a pause.
+  // No other slot can be made while this one has the name: also in a pause.
   {
     id: 'slot.of-another-kind',
     when: ({ slot, wanted }) => wanted !== undefined && !isOfKind(slot, wanted),
@@ -125,10 +125,10 @@ export function isOfKind(slot: SlotFacts, wanted: WantedSlot): boolean {
 
 /**
  * Nothing that this cluster knows of accounts for it, and nobody uses it. On a former primary such
- * a slot would hold WAL, and a logical one the catalog's dead rows, for ever. Slots of two
- * functions of others stay while this node is the primary: Citus moves shards by some, and a new
- * subscription copies each table by one that it does not use meanwhile. PostgreSQL's own failover
- * slots also stay there.
+ * a slot would hold WAL, and a logical one the catalog's dead rows, for ever. Slots by which Citus
+ * moves shards stay on every node. Others stay while this node is the primary: PostgreSQL's own
+ * failover slots, and those by which a new subscription copies its tables, which it does not use
+ * all the time.
  */
 export function isStrange(c: Context, slot: SlotFacts, wanted: WantedSlot | undefined): boolean {
   if (wanted !== undefined || slot.active || isIgnored(c, slot)) return false;

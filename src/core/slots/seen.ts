@@ -28,7 +28,7 @@ const none: Readonly<Record<string, number>> = {};
 
 /**
  * Slots that nothing accounts for and nobody uses, with the moment from which on that has been so.
- * Whoever makes one by hand does not use it in the same moment.
+ * Somebody who makes one by hand does not use it at once.
  */
 export function strangeSlots(
   c: Context,
