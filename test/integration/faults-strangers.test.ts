@@ -7,9 +7,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { findBinDir, freePort } from './support/postgres.ts';
+import { freePort } from './support/postgres.ts';
 
 let cluster: Cluster | null = null;
 let stranger: ChildProcess | null = null;

@@ -6,9 +6,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { findBinDir } from './support/postgres.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {

@@ -6,10 +6,10 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { reload } from './support/local-config.ts';
-import { findBinDir } from './support/postgres.ts';
 import type { Writer } from './support/writer.ts';
 
 const TTL_SECONDS = 4;

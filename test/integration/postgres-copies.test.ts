@@ -10,7 +10,8 @@ import { divergenceFrom, rewindIsBlind } from '../../src/core/divergence.ts';
 import { emptyMemory } from '../../src/core/model.ts';
 import { endToCompare } from '../../src/core/strays.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
-import { eventually, findBinDir, sql } from './support/postgres.ts';
+import { findBinDir } from './support/bin-dir.ts';
+import { eventually, sql } from './support/postgres.ts';
 
 let nodes: BareNodes;
 const at = (name: string) => nodes.at(name);

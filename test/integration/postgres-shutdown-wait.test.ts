@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DRAIN_PATIENCE_MS } from '../../src/core/shutdown-wait.ts';
 import { type BareNodes, bareNodes, LONG, QUICK, START } from './support/bare-nodes.ts';
-import { eventually, findBinDir, sql } from './support/postgres.ts';
+import { findBinDir } from './support/bin-dir.ts';
+import { eventually, sql } from './support/postgres.ts';
 
 /** Far less than wal_sender_timeout, which is 60 s here. */
 const SOON_MS = 15_000;

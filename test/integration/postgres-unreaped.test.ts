@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { adapterFor, eventually, findBinDir, foundCluster, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
+import { findBinDir } from './support/bin-dir.ts';
+import { adapterFor, eventually, foundCluster, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 2000 };
 const START = { timeoutMs: 30_000 };

@@ -7,10 +7,10 @@ import { clearIncomplete, markIncomplete } from '../../src/adapters/postgres/dat
 import { findServerProcesses } from '../../src/adapters/postgres/detect.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
+import { findBinDir } from './support/bin-dir.ts';
 import {
   adapterFor,
   eventually,
-  findBinDir,
   foundCluster,
   freePort,
   recordingLog,

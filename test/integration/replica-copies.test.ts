@@ -7,9 +7,9 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { findBinDir } from './support/postgres.ts';
 
 const LIBPQ = ['PGPASSWORD=wrong', 'PGHOSTADDR=192.0.2.1', 'PGOPTIONS=-c no_such_setting=1', 'PGSSLMODE=require', 'PGSERVICE=nowhere'];
 /** No slot and hardly any WAL kept: a standby that is away for some segments misses them. */

@@ -6,10 +6,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { editLocal } from './support/local-config.ts';
-import { findBinDir } from './support/postgres.ts';
 
 let cluster: Cluster;
 const backup = () => join(cluster.root, 'backup');

@@ -22,10 +22,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { freePorts } from './support/etcd.ts';
-import { findBinDir } from './support/postgres.ts';
 import { agentRestartsUnnoticed, besiege } from './support/siege.ts';
 
 const TTL_SECONDS = 5;

@@ -12,9 +12,10 @@ import { parse } from 'yaml';
 import type { JsonObject } from '../../src/support/json.ts';
 import { scriptText, type Template, templateEnv, templateText, type Values } from '../support/templates.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
+import { findBinDir } from './support/bin-dir.ts';
 import { ClusterNode } from './support/cluster-node.ts';
 import { type EtcdCluster, freePorts, startEtcd } from './support/etcd.ts';
-import { eventually, findBinDir } from './support/postgres.ts';
+import { eventually } from './support/postgres.ts';
 
 const PATRONI = join(import.meta.dirname, '..', '..', 'patroni');
 const owner = postgresOwner();

@@ -13,10 +13,10 @@ import { stringify } from 'yaml';
 import { patchMerge } from '../../../src/config/merge.ts';
 import type { JsonObject } from '../../../src/support/json.ts';
 import { postgresOwner } from './bare-postgres.ts';
+import { findBinDir } from './bin-dir.ts';
 import { describeCluster, judgeHealth } from './cluster-health.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { type EtcdCluster, freePorts, startEtcd } from './etcd.ts';
-import { findBinDir } from './postgres.ts';
 import { Writer, type WriterOptions } from './writer.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

@@ -7,7 +7,8 @@ import { chownSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import pg from 'pg';
 import { postgresOwner } from './bare-postgres.ts';
-import { eventually, findBinDir } from './postgres.ts';
+import { findBinDir } from './bin-dir.ts';
+import { eventually } from './postgres.ts';
 
 /** Known to the tests alone: as good as none to an agent. */
 const SECRET = 'nobody-was-told';

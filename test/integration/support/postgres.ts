@@ -15,10 +15,9 @@ import type { Source } from '../../../src/core/effects.ts';
 import type { Credentials, PostgresSettings, Settings } from '../../../src/core/settings.ts';
 import type { Log } from '../../../src/ports/log.ts';
 import type { Postgres } from '../../../src/ports/postgres.ts';
+import { someSettings } from '../../fixtures/agent.ts';
 import { postgresOwner } from './bare-postgres.ts';
 import { findBinDir } from './bin-dir.ts';
-
-export { findBinDir };
 
 /** A port nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
@@ -72,46 +71,41 @@ export interface NodeOptions {
 
 /** Settings of one member listening on 127.0.0.1, with passwords, durability as in production. */
 export function settingsFor(node: NodeOptions): Settings {
-  const parameters = { unix_socket_directories: node.home, ...node.parameters };
-  const postgresql: PostgresSettings = {
-    listenAddresses: '127.0.0.1',
-    port: node.port,
-    connectHost: '127.0.0.1',
-    connectPort: node.port,
-    proxyAddress: null,
-    dataDir: join(node.home, node.name),
-    configDir: join(node.home, node.name),
-    configBaseName: 'postgresql',
-    krbsrvname: null,
-    binDir: node.binDir ?? findBinDir(),
-    binNames: {},
-    pgpass: join(node.home, `${node.name}.pgpass`),
-    database: 'postgres',
-    superuser: role('postgres'),
-    replication: role('replicator'),
-    rewind: role('rewinder'),
-    parameters: {},
-    pgHba: ['local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256', 'host replication all 127.0.0.1/32 scram-sha-256'],
-    pgIdent: null,
-    customConf: null,
-    recoveryConf: {},
-    createReplicaMethods: ['basebackup'],
-    methodOptions: {},
-    basebackup: [
-      { name: 'checkpoint', value: 'fast' },
-      { name: 'no-sync', value: null },
+  const { local, dynamic, postgresql } = someSettings({
+    restapi: { listenPort: 8008, connectAddress: '127.0.0.1:8008' },
+    dynamic: { useSlots: false, ...node.dynamic },
+    postgresql: {
+      listenAddresses: '127.0.0.1',
+      port: node.port,
+      connectHost: '127.0.0.1',
+      connectPort: node.port,
+      dataDir: join(node.home, node.name),
+      configDir: join(node.home, node.name),
+      binDir: node.binDir ?? findBinDir(),
+      pgpass: join(node.home, `${node.name}.pgpass`),
+      superuser: role('postgres'),
+      replication: role('replicator'),
+      rewind: role('rewinder'),
+      pgHba: ['local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256', 'host replication all 127.0.0.1/32 scram-sha-256'],
+      basebackup: [
+        { name: 'checkpoint', value: 'fast' },
+        { name: 'no-sync', value: null },
+      ],
+      usePgRewind: true,
+      ...node.postgresql,
+    },
+  });
+  const bootstrap: Settings['local']['bootstrap'] = {
+    dcs: {},
+    method: 'initdb',
+    initdb: [
+      { name: 'encoding', value: 'UTF8' },
+      { name: 'locale', value: 'C' },
     ],
-    callbacks: {},
-    prePromote: null,
-    beforeStop: null,
-    pgCtlTimeoutSeconds: 60,
-    usePgRewind: true,
-    rewindOptions: [],
-    removeDataDirectoryOnRewindFailure: false,
-    removeDataDirectoryOnDivergedTimelines: false,
-    useUnixSocket: false,
-    useUnixSocketRepl: false,
-    ...node.postgresql,
+    postBootstrap: null,
+    pgHba: [],
+    methodOptions: null,
+    ...node.bootstrap,
   };
   const controlledParameters = {
     cluster_name: 'test',
@@ -128,106 +122,12 @@ export function settingsFor(node: NodeOptions): Settings {
     listen_addresses: postgresql.listenAddresses,
     port: String(node.port),
   };
-  return { local: localFor(node, postgresql), dynamic: dynamicFor(node), postgresql, controlledParameters, parameters };
-}
-
-function localFor(node: NodeOptions, postgresql: PostgresSettings): Settings['local'] {
   return {
-    scope: 'test',
-    name: node.name,
-    namespace: '/service/',
-    etcd: {
-      endpoints: ['http://127.0.0.1:2379'],
-      username: null,
-      password: null,
-      cacert: null,
-      cert: null,
-      key: null,
-      discover: false,
-      srv: null,
-      srvSuffix: null,
-    },
-    restapi: {
-      listenHost: '127.0.0.1',
-      listenPort: 8008,
-      connectAddress: '127.0.0.1:8008',
-      authentication: null,
-      certfile: null,
-      keyfile: null,
-      keyfilePassword: null,
-      cafile: null,
-      ciphers: null,
-      verifyClient: 'none',
-      allowlist: [],
-      allowlistIncludeMembers: false,
-      httpExtraHeaders: {},
-      httpsExtraHeaders: {},
-      serverTokens: 'original',
-    },
-    ctl: { insecure: false, cacert: null, certfile: null, keyfile: null, keyfilePassword: null, authentication: null },
+    local: { ...local, scope: 'test', name: node.name, namespace: '/service/', etcd: { ...local.etcd, discover: false }, bootstrap },
+    dynamic,
     postgresql,
-    bootstrap: {
-      dcs: {},
-      method: 'initdb',
-      initdb: [
-        { name: 'encoding', value: 'UTF8' },
-        { name: 'locale', value: 'C' },
-      ],
-      postBootstrap: null,
-      pgHba: [],
-      methodOptions: null,
-      ...node.bootstrap,
-    },
-    watchdog: { mode: 'off', device: '/dev/watchdog', safetyMarginSeconds: 5 },
-    tags: {},
-    log: {
-      type: 'plain',
-      level: 'INFO',
-      format: '',
-      dateformat: null,
-      dir: null,
-      fileNum: 4,
-      fileSizeBytes: 25_000_000,
-      mode: null,
-      staticFields: {},
-      deduplicateHeartbeatLogs: false,
-      loggers: {},
-      tracebackLevel: 'ERROR',
-      maxQueueSize: 1000,
-    },
-  };
-}
-
-function dynamicFor(node: NodeOptions): Settings['dynamic'] {
-  return {
-    ttlSeconds: 30,
-    loopWaitSeconds: 10,
-    retryTimeoutSeconds: 10,
-    maximumLagOnFailoverBytes: 1_048_576,
-    maximumLagOnSyncnodeBytes: -1,
-    maxTimelinesHistory: 0,
-    checkTimeline: false,
-    primaryStartTimeoutSeconds: 300,
-    primaryStopTimeoutSeconds: 0,
-    primaryRaceBackoffSeconds: 0,
-    synchronousMode: 'off',
-    synchronousModeStrict: false,
-    synchronousNodeCount: 1,
-    failsafeMode: false,
-    pause: false,
-    standbyCluster: null,
-    memberSlotsTtlSeconds: 1800,
-    terminateStrangers: false,
-    failoverFence: 'quorum',
-    failoverOnRefusal: false,
-    suspectAfterMs: 1000,
-    unresponsiveAfterSeconds: 5,
-    slots: {},
-    ignoreSlots: [],
-    useSlots: false,
-    postgresql: {},
-    raw: {},
-    ...node.dynamic,
+    controlledParameters,
+    parameters: { unix_socket_directories: node.home, ...node.parameters },
   };
 }
 
