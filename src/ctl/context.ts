@@ -4,12 +4,13 @@
  */
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { memberOf } from '../core/cluster.ts';
+import { sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { isMachine, type MembersFormat } from './choices.ts';
 import type { CtlConfig, GlobalOptions } from './config.ts';
-import { CtlError, usage } from './errors.ts';
+import { Aborted, CtlError, usage } from './errors.ts';
 import type { CtlIo } from './io.ts';
 import { Prompter } from './prompt.ts';
 import type { RestClient } from './rest.ts';
@@ -88,6 +89,13 @@ export class Ctx {
 
   async read(cluster: string): Promise<ClusterView> {
     return (await this.dcs(cluster)).read({ timeoutMs: DCS_TIMEOUT_MS });
+  }
+
+  /** Between two looks. Throws Aborted at Ctrl-C. */
+  async wait(ms: number): Promise<void> {
+    const { clock, signal } = this.io;
+    await sleep(clock, ms, signal);
+    if (signal.aborted) throw new Aborted();
   }
 
   /** A group of a Citus cluster is a cluster of its own, below the whole one's name. */

@@ -2,10 +2,8 @@
  * Waits for the result of a request that was written into etcd because no member could be reached.
  */
 import { type ClusterView, type MemberRole, memberOf } from '../core/cluster.ts';
-import { sleep } from '../ports/clock.ts';
 import { onlyOutage } from '../support/errors.ts';
 import type { Ctx } from './context.ts';
-import { Aborted } from './errors.ts';
 import { failed, succeeded, type Told } from './member-requests.ts';
 
 const DEFAULT_LOOP_WAIT = 10;
@@ -28,13 +26,12 @@ export interface AskedRequest {
 
 export async function awaitRequest(ctx: Ctx, { action, cluster, before, candidate }: AskedRequest): Promise<Told> {
   const [title, past] = action === 'switchover' ? ['Switchover', 'switched'] : ['Failover', 'failed'];
-  const { clock, signal } = ctx.io;
+  const { clock } = ctx.io;
   const waitMs = outcomeMs(before);
   const deadlineMs = clock.monotonicMs() + waitMs;
   const old = before.leader?.name ?? null;
   while (clock.monotonicMs() < deadlineMs) {
-    await sleep(clock, POLL_MS, signal);
-    if (signal.aborted) throw new Aborted();
+    await ctx.wait(POLL_MS);
     const view = await ctx.read(cluster).catch(onlyOutage);
     const now = view?.leader?.name ?? null;
     if (view === null || now === null) continue;

@@ -1,10 +1,8 @@
 /** pause and resume: one flag in the dynamic configuration, set through any member's REST API. */
 import type { ClusterView } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
-import { sleep } from '../ports/clock.ts';
 import { availability } from './availability.ts';
 import { type Ctx, leaderFirst, noAnswer } from './context.ts';
-import { Aborted } from './errors.ts';
 import { refuseFor } from './members.ts';
 
 const POLL_MS = 1_000;
@@ -57,8 +55,7 @@ async function recognised(ctx: Ctx, cluster: string, before: ClusterView, pause:
       ctx.print(`${behind.join(', ')} members didn't recognized pause state after ${loopWait} seconds`);
       return false;
     }
-    await sleep(ctx.io.clock, POLL_MS, ctx.io.signal);
-    if (ctx.io.signal.aborted) throw new Aborted();
+    await ctx.wait(POLL_MS);
   }
   ctx.print(success(pause));
   return true;

@@ -1,11 +1,9 @@
 /** `reinit --wait`: waits until the requested jobs have ended, and reports the result of each. */
 import type { Member } from '../core/cluster.ts';
 import { ownFacts } from '../dialect/own-word.ts';
-import { sleep } from '../ports/clock.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Ctx, noAnswer } from './context.ts';
-import { Aborted } from './errors.ts';
 import { failed, succeeded, type Told } from './member-requests.ts';
 import type { RestClient } from './rest.ts';
 
@@ -32,14 +30,13 @@ export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: re
   let waiting = [...started];
   let allDone = true;
   let shown = '';
-  const { clock, signal } = ctx.io;
+  const { clock } = ctx.io;
   const heardAtMs = new Map(started.map(({ member }) => [member.name, clock.monotonicMs()]));
   while (waiting.length > 0) {
     const names = waiting.map(({ member }) => member.name).join(', ');
     if (names !== shown) ctx.print(`Waiting for reinitialize to complete on: ${names}`);
     shown = names;
-    await sleep(clock, POLL_MS, signal);
-    if (signal.aborted) throw new Aborted();
+    await ctx.wait(POLL_MS);
     const bodies = await Promise.all(waiting.map(({ member }) => statusOf(rest, member)));
     const nowMs = clock.monotonicMs();
     waiting = waiting.filter((one, index) => {

@@ -3,11 +3,10 @@
  * REST API, and a look at what becomes of it.
  */
 import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
-import { sleep } from '../ports/clock.ts';
 import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import { type Ctx, leaderMember } from './context.ts';
-import { Aborted, refuse } from './errors.ts';
+import { refuse } from './errors.ts';
 import { refuseFor, showMembers } from './members.ts';
 import { localTime } from './time.ts';
 
@@ -60,8 +59,7 @@ async function watch(ctx: Ctx, cluster: string, { verb, role }: Change, former: 
       if (leader?.role === role && leader.state === 'running' && isBack) break;
       ctx.print(`${stamp()} ${describe(view, leader, verb === 'demote' && leader?.name !== former ? before : null)}`);
     }
-    await sleep(ctx.io.clock, POLL_MS, ctx.io.signal);
-    if (ctx.io.signal.aborted) throw new Aborted();
+    await ctx.wait(POLL_MS);
   }
   ctx.print(`${stamp()} cluster is successfully ${verb}d`);
 }
