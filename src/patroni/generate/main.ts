@@ -1,8 +1,10 @@
 /** `patroni --generate-config` and `--generate-sample-config`: to a file, or to standard output. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fchownSync, fsyncSync, mkdirSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
+import type { Owner } from '../../adapters/postgres/deps.ts';
+import { writeNew } from '../../adapters/postgres/file-steps.ts';
 import { Prompter } from '../../ctl/prompt.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { PatroniArguments } from '../arguments.ts';
@@ -18,7 +20,7 @@ export async function generate({ mode, dsn, file }: PatroniArguments, io: Patron
   try {
     const ask = () => passwordOf(io);
     const config = mode === 'generate' ? await runningConfig(dsn, io.env, ask) : await sampleConfig(io.env);
-    write(documentOf(config), file, io);
+    await write(documentOf(config), file, io);
     return 0;
   } catch (error) {
     const { message } = ensureError(error);
@@ -28,7 +30,7 @@ export async function generate({ mode, dsn, file }: PatroniArguments, io: Patron
   }
 }
 
-function write(text: string, file: string | null, io: PatroniIo): void {
+async function write(text: string, file: string | null, io: PatroniIo): Promise<void> {
   if (file === null) {
     io.stdout.write(`${text}\n`);
     return;
@@ -36,25 +38,19 @@ function write(text: string, file: string | null, io: PatroniIo): void {
   const path = resolve(file);
   mkdirSync(dirname(path), { recursive: true });
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) replace(path, text, null);
-  else if (found.isFile()) replace(realpathSync(path), text, found);
+  if (found === undefined) await replace(path, text, undefined);
+  else if (found.isFile()) await replace(realpathSync(path), text, found);
   // A device or a pipe (`/dev/stdout`) is no file to put another in place of.
   else writeFileSync(path, text);
 }
 
 /** By a new file, because the mode of one that is there stays, and others may have it open. */
-function replace(path: string, text: string, owner: { readonly uid: number; readonly gid: number } | null): void {
+async function replace(path: string, text: string, found: Owner | undefined): Promise<void> {
   const draft = `${path}.${randomBytes(4).toString('hex')}`;
-  const file = openSync(draft, 'wx', MODE);
+  // root may write it for the user that the agent runs as.
+  const owner = process.getuid?.() === 0 ? found : undefined;
   try {
-    try {
-      // root may write it for the user that the agent runs as.
-      if (owner !== null && process.getuid?.() === 0) fchownSync(file, owner.uid, owner.gid);
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    await writeNew(draft, text, { mode: MODE, owner });
     renameSync(draft, path);
   } catch (error) {
     rmSync(draft, { force: true });

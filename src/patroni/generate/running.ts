@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type pg from 'pg';
+import { readPidFile } from '../../adapters/postgres/pid-file.ts';
 import { connect, discard, isTurnedAway } from '../../adapters/postgres/sql.ts';
 import type { Environment } from '../../config/env.ts';
 import { bracketed } from '../../config/hostport.ts';
@@ -133,8 +134,8 @@ function accessFiles(settingOf: (name: string) => string, configDir: string): Js
 /** Of the program that runs, which may not be the one that was built with this server's library. */
 function binDirOf(dataDir: string): string | null {
   try {
-    const pid = readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]!.trim();
-    return dirname(readlinkSync(`/proc/${pid}/exe`));
+    const file = readPidFile(dataDir);
+    return file === null ? null : dirname(readlinkSync(`/proc/${file.pid}/exe`));
   } catch {
     return null;
   }
