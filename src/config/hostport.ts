@@ -88,6 +88,11 @@ export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** The reverse; leaves a list of hosts as it is. */
+export function unbracketed(host: string): string {
+  return host.replace(/^\[([^\]]*)\]$/, '$1');
+}
+
 export function isWildcard(host: string): boolean {
   return host === '*' || host === '0.0.0.0' || host === '::';
 }

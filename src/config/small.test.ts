@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readEndpoint } from './build-etcd.ts';
-import { isLoopback, parseAddress } from './hostport.ts';
+import { isLoopback, parseAddress, unbracketed } from './hostport.ts';
 import { readOptions } from './options.ts';
 import { maskText, redact } from './redact.ts';
 import { editDistance, nearest } from './suggest.ts';
@@ -84,6 +84,15 @@ it.each([
   ['127', false],
 ])('isLoopback %s: %s', (host, expected) => {
   expect(isLoopback(host)).toBe(expected);
+});
+
+it.each([
+  ['[::1]', '::1'],
+  ['::1', '::1'],
+  ['h', 'h'],
+  ['[::1],[::2]', '[::1],[::2]'],
+])('unbracketed %s: %s', (host, expected) => {
+  expect(unbracketed(host)).toBe(expected);
 });
 
 describe('readEndpoint', () => {

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { examineLocal } from '../config/load.ts';
 import { type ConfigProblem, formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
+import type { JsonObject } from '../support/json.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import { helpOf, type PatroniArguments, readArguments, usageOf } from './arguments.ts';
 import { generate } from './generate/main.ts';
@@ -77,17 +78,12 @@ async function validateConfig(args: PatroniArguments, io: PatroniIo): Promise<nu
 }
 
 /** Patroni's checks first; then what keeps Regent from starting, where those pass it. */
-async function problemsOf(
-  path: string | null,
-  raw: ReturnType<typeof readSources>['raw'],
-  args: PatroniArguments,
-  io: PatroniIo,
-): Promise<string[]> {
+async function problemsOf(path: string | null, raw: JsonObject, args: PatroniArguments, io: PatroniIo): Promise<string[]> {
   const found = await validate(surroundings(raw, args));
   const later = found.findIndex(({ path: place }) => /^(watchdog|tags)\b/.test(place));
   found.splice(later === -1 ? found.length : later, 0, ...missingPrograms(raw));
   const told = new Set(found.map((problem) => problem.path));
-  // Without a store of any kind this is said of each.
+  // Of what Patroni's checks have told, nothing is told twice.
   const own = examineLocal({ path, env: io.env }).problems.filter((problem) => problem.severity === 'error' && !told.has(problem.path));
   return [...found.map(({ text }) => text), ...own.map(formatProblem)];
 }

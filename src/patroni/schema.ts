@@ -2,6 +2,7 @@
  * What `patroni --validate-config` looks at, in its order. Each row is a kind of value, whether it
  * must be there, and a further check. Keys that are not in here pass.
  */
+import { unbracketed } from '../config/hostport.ts';
 import { isMapping } from '../config/merge.ts';
 import { parseInteger } from '../config/values.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
@@ -103,7 +104,7 @@ export function splitHostPort(text: string): readonly [string, number | null] {
   const at = text.lastIndexOf(':');
   const port = Number(text.slice(at + 1));
   const good = at !== -1 && /^\d+$/.test(text.slice(at + 1)) && port <= 65_535;
-  return [(at === -1 ? text : text.slice(0, at)).replace(/^\[(.*)\]$/, '$1'), good ? port : null];
+  return [unbracketed(at === -1 ? text : text.slice(0, at)), good ? port : null];
 }
 
 const login = fields({ username: string(), password: string() });

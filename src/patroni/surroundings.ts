@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync 
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import process from 'node:process';
+import { unbracketed } from '../config/hostport.ts';
 import { isMapping, valueAt } from '../config/merge.ts';
 import { codeOf } from '../support/errors.ts';
 import { runCommand } from '../support/exec.ts';
@@ -21,7 +22,7 @@ export function surroundings(raw: JsonObject, { ignoreListenPort }: { readonly i
       // The address alone is fine for PostgreSQL.
       if (port === null) return value.includes(':') ? refused('contains a wrong value') : null;
       if (ignoreListenPort) return null;
-      const taken = await Promise.all(hosts.split(',').map((host) => answers(reachableName(host.trim()), port)));
+      const taken = await Promise.all(hosts.split(',').map((host) => answers(reachableName(unbracketed(host.trim())), port)));
       return taken.includes(true) ? refused(`Port ${port} is already in use.`) : null;
     },
     reachable: async (value) => {
@@ -52,7 +53,7 @@ function reachableName(host: string): string {
 
 async function answers(host: string, port: number): Promise<boolean> {
   return await new Promise((resolve) => {
-    const socket = connect({ host: host.replace(/^\[(.*)\]$/, '$1'), port });
+    const socket = connect({ host, port });
     const end = (answer: boolean) => {
       socket.destroy();
       resolve(answer);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Environment } from '../../config/env.ts';
+import { unbracketed } from '../../config/hostport.ts';
 import { parseConninfo } from '../../core/conninfo.ts';
 import { RegentError } from '../../support/errors.ts';
 
@@ -50,7 +51,7 @@ function fromUri(dsn: string): Readonly<Record<string, string>> | null {
   if (!URL.canParse(dsn)) return null;
   const { hostname, port, username, password, pathname, searchParams } = new URL(dsn);
   const parts = {
-    host: decodeURIComponent(hostname.replace(/^\[(.*)\]$/, '$1')),
+    host: decodeURIComponent(unbracketed(hostname)),
     port,
     user: decodeURIComponent(username),
     password: decodeURIComponent(password),
