@@ -224,7 +224,7 @@ export function textMap<const A extends About = Record<never, never>>(
   });
 }
 
-/** Levels by the names of loggers. Python knows the numbers as well. */
+/** Levels by the names of loggers; words only, though Python takes numbers, too. */
 export function levelMap<const A extends About = Record<never, never>>(
   doc: string,
   levels: Readonly<Record<string, LogLevel>>,
@@ -242,7 +242,7 @@ export function levelMap<const A extends About = Record<never, never>>(
     }
     return unlessWrong<Readonly<Record<string, LogLevel>>>(Object.fromEntries(result), wrongs);
   };
-  const json = { type: 'object', additionalProperties: { type: ['string', 'number'] } };
+  const json = { type: 'object', additionalProperties: { type: 'string' } };
   return setting(doc, about, { kind: 'value', json, envKind: 'map', read });
 }
 
