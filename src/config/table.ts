@@ -307,7 +307,7 @@ export const dynamicTable = {
   ),
   primary_stop_timeout: seconds('Seconds an orderly stop may take under synchronous mode; 0: any.', 0, 'primaryStopTimeoutSeconds', 0),
   primary_race_backoff: seconds(
-    'Longest wait of a failover for a former primary whose WAL still comes; at least one loop_wait if set, also where a failover takes one second else. None where the former primary says that its PostgreSQL is down.',
+    'Longest time that a failover waits for a former primary whose WAL still comes. If set, it is at least one loop_wait, also where a failover would take one second. There is no wait where the former primary says that its PostgreSQL is down.',
     0,
     'primaryRaceBackoffSeconds',
     0,

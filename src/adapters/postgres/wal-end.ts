@@ -69,7 +69,7 @@ function unknown(message: string, cause?: unknown): RegentError {
   return new RegentError(COMPARE_UNKNOWN, message, {
     cause,
     policy: 'transient',
-    mend: 'none is needed if the cause passes: it is tried again',
+    mend: 'Regent tries again by itself; look at the cause if that does not help',
   });
 }
 
