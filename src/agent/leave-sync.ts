@@ -4,7 +4,7 @@
  * request is a pair of tags in the member key, which a leader that runs Patroni understands as
  * well.
  */
-import { type ClusterView, memberOf, sameName, syncPriority, type Tags } from '../core/cluster.ts';
+import { type ClusterView, memberOf, sameName, syncPriority } from '../core/cluster.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
@@ -20,9 +20,6 @@ export interface LeaveSyncPorts {
   readonly log: Pick<Log, 'warning'>;
   readonly settings: Pick<SettingsSource, 'current'>;
 }
-
-/** Tags that keep a member out of every synchronous set. */
-export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
 
 /**
  * Resolves once no leader waits for this node's confirmation, as far as etcd tells, or when waiting

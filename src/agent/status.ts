@@ -6,6 +6,7 @@
 import { clientsWait } from '../core/admission.ts';
 import { type Authority, isGuardHealthy, leads, mayWriteUntilMs } from '../core/authority.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
+import { LEAVING } from '../core/cluster.ts';
 import { contextOf } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
@@ -24,7 +25,6 @@ import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { AgentView } from './agent-view.ts';
 import { failsafeStatus } from './failsafe-status.ts';
 import { leadership, NO_LEADERSHIP } from './leadership.ts';
-import { LEAVING } from './leave-sync.ts';
 import { maskedWord, ownWord } from './own-word.ts';
 import { quorumStatus } from './quorum-status.ts';
 

@@ -186,6 +186,9 @@ export function failoverPriority(tags: Tags): number {
   return tags.failover_priority ?? 1;
 }
 
+/** Tags that a member publishes when it is about to stop: no synchronous set takes it. */
+export const LEAVING: Tags = { nosync: true, sync_priority: 0 };
+
 /** `nosync` wins over `sync_priority`; 0 or less: never a synchronous standby. */
 export function syncPriority(tags: Tags): number {
   if (tags.nosync !== undefined) return tags.nosync ? 0 : 1;

@@ -3,7 +3,7 @@
  * is done by one member at a time, while nothing else is about, and not again soon for the same
  * slot.
  */
-import { isMemberRecord, type Member, mayLead, type PostgresState } from '../cluster.ts';
+import { isMemberRecord, LEAVING, type Member, mayLead, type PostgresState } from '../cluster.ts';
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { streamsInOrder } from '../divergence.ts';
 import type { Job } from '../effects.ts';
@@ -76,7 +76,7 @@ const RESTLESS: ReadonlySet<PostgresState> = new Set([
  * good, but only one at work tells no position.
  */
 export const isRestless = ({ state, tags, lsn }: Member): boolean =>
-  RESTLESS.has(state) || (tags.nosync === true && tags.sync_priority === 0 && lsn === null);
+  RESTLESS.has(state) || (tags.nosync === LEAVING.nosync && tags.sync_priority === LEAVING.sync_priority && lsn === null);
 
 /**
  * Members see at the same moment that a slot is missing. Each waits longer than the one before it,
