@@ -143,7 +143,7 @@ async function request(ctx: Ctx, action: Action, cluster: string, view: ClusterV
     ctx.print(`${stamp()} Could not ${action} using Patroni api, falling back to DCS`);
     await writeRequest(ctx, action, cluster, plan);
     const told = plan.at === null ? await awaitRequest(ctx, { action, cluster, before: view, candidate: plan.candidate }) : null;
-    if (told !== null && told.line !== null) ctx.print(`${stamp()} ${told.line}`);
+    if (told !== null) ctx.print(`${stamp()} ${told.line}`);
     exitCode = told === null || told.ok ? 0 : 1;
   } else if (answer.status === 200 || answer.status === 202) {
     ctx.print(`${stamp()} ${answer.text}`);

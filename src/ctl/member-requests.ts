@@ -9,18 +9,19 @@ import { type RestAnswer, said } from './rest.ts';
 /** The result of one request, in one line. */
 export interface Told {
   readonly ok: boolean;
-  /** Null: there is nothing more to say. */
-  readonly line: string | null;
+  readonly line: string;
 }
 
 export const succeeded = (line: string): Told => ({ ok: true, line });
-export const failed = (line: string | null): Told => ({ ok: false, line });
+export const failed = (line: string): Told => ({ ok: false, line });
 
 export interface MemberRequest {
   /** As the lines name it: `reload`. */
   readonly action: string;
-  /** An answer that is returned unchanged means failure. */
-  readonly ask: (member: Member) => Promise<Told | RestAnswer>;
+  /**
+   * An answer that is returned unchanged means failure. So does null, where that is said already.
+   */
+  readonly ask: (member: Member) => Promise<Told | RestAnswer | null>;
   /**
    * If set, no further member is asked after the first failure, and this line is printed. If not,
    * the others are still asked.
@@ -35,9 +36,9 @@ export interface MemberRequest {
 export async function memberRequests(ctx: Ctx, members: readonly Member[], { action, ask, brake }: MemberRequest): Promise<number> {
   let exitCode = 0;
   for (const [index, member] of members.entries()) {
-    const { ok, line } = await toldBy(member, action, ask);
-    if (line !== null) ctx.print(line);
-    if (ok) continue;
+    const told = await toldBy(member, action, ask);
+    if (told !== null) ctx.print(told.line);
+    if (told?.ok) continue;
     exitCode = 1;
     const left = members.slice(index + 1);
     if (brake === undefined || left.length === 0) continue;
@@ -47,10 +48,10 @@ export async function memberRequests(ctx: Ctx, members: readonly Member[], { act
   return exitCode;
 }
 
-async function toldBy(member: Member, action: string, ask: MemberRequest['ask']): Promise<Told> {
+async function toldBy(member: Member, action: string, ask: MemberRequest['ask']): Promise<Told | null> {
   try {
     const outcome = await ask(member);
-    return 'ok' in outcome ? outcome : failed(failureLine(action, member, outcome));
+    return outcome === null || 'ok' in outcome ? outcome : failed(failureLine(action, member, outcome));
   } catch (error) {
     if (!noAnswer(error)) throw error;
     return failed(`Failed: ${action} for member ${member.name}, ${error.message}`);

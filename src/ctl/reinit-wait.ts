@@ -45,7 +45,7 @@ export async function awaitReinitialized(ctx: Ctx, rest: RestClient, started: re
       if (body !== null && !DOWN.has(String(body['state']))) heardAtMs.set(name, nowMs);
       const told = (body && outcomeOf(one, body)) ?? silence(name, nowMs - (heardAtMs.get(name) ?? nowMs));
       if (told === null) return true;
-      if (told.line !== null) ctx.print(told.line);
+      ctx.print(told.line);
       allDone &&= told.ok;
       return false;
     });

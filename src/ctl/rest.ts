@@ -17,7 +17,9 @@ import { operatorName } from './operator-name.ts';
 export type RestAnswer = HttpAnswer;
 
 /** What a member says beside Patroni's sentence; null: nothing, or it runs Patroni. */
-export const reasonOf = ({ headers }: RestAnswer): string | null => readHeaderText(headers[REASON_HEADER.toLowerCase()]);
+export const ownHeader = ({ headers }: RestAnswer, name: string): string | null => readHeaderText(headers[name.toLowerCase()]);
+
+export const reasonOf = (answer: RestAnswer): string | null => ownHeader(answer, REASON_HEADER);
 
 /** The sentence, and the reason behind it. */
 export function said(answer: RestAnswer): string {

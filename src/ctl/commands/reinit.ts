@@ -2,9 +2,10 @@ import type { Member } from '../../core/cluster.ts';
 import { JOB_HEADER } from '../../dialect/own-headers.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';
-import { failed, failureLine, memberRequests, succeeded } from '../member-requests.ts';
+import { failureLine, memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, targetOf } from '../members.ts';
 import { awaitReinitialized, type Started } from '../reinit-wait.ts';
+import { ownHeader } from '../rest.ts';
 
 export interface ReinitOptions {
   readonly force?: boolean;
@@ -26,13 +27,12 @@ export async function run(ctx: Ctx, words: readonly string[], options: ReinitOpt
       const answer = await rest.call(member, 'POST', 'reinitialize', { body });
       if (answer.status === 200) {
         // A member that runs Patroni names none.
-        const job = answer.headers[JOB_HEADER.toLowerCase()];
-        started.push({ member, job: typeof job === 'string' ? job : null });
+        started.push({ member, job: ownHeader(answer, JOB_HEADER) });
         return succeeded(`Success: reinitialize for member ${member.name}`);
       }
       if (forced || !answer.text.endsWith(' already in progress')) return answer;
       ctx.print(failureLine('reinitialize', member, answer));
-      if (!(await ctx.prompter.confirm('Do you want to cancel it and reinitialize anyway?'))) return failed(null);
+      if (!(await ctx.prompter.confirm('Do you want to cancel it and reinitialize anyway?'))) return null;
       forced = true;
     }
   };

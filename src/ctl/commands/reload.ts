@@ -1,10 +1,10 @@
 import type { Member } from '../../core/cluster.ts';
-import { NOTE_HEADER, readHeaderText } from '../../dialect/own-headers.ts';
+import { NOTE_HEADER } from '../../dialect/own-headers.ts';
 import type { RoleChoice } from '../choices.ts';
 import type { Ctx } from '../context.ts';
 import { failed, memberRequests, succeeded } from '../member-requests.ts';
 import { selectMembers, targetOf } from '../members.ts';
-import { reasonOf } from '../rest.ts';
+import { ownHeader, reasonOf } from '../rest.ts';
 
 const DEFAULT_LOOP_WAIT = 10;
 
@@ -23,7 +23,7 @@ export async function run(ctx: Ctx, words: readonly string[], options: { role: R
       // apply.
       const refusal = reasonOf(answer);
       if (refusal !== null) return failed(`Failed: reload for member ${member.name}, ${refusal}`);
-      const note = readHeaderText(answer.headers[NOTE_HEADER.toLowerCase()]);
+      const note = ownHeader(answer, NOTE_HEADER);
       return succeeded(note === null ? received : `${received}\nMember ${member.name}: ${note}`);
     }
     return answer;
