@@ -76,10 +76,10 @@ function report(io: CtlIo, usage: string | null, error: unknown): number {
   const known = ensureError(error);
   const wrong = wrongUsage(known, usage);
   if (wrong !== null) io.stderr.write(wrong);
-  const mend = (known instanceof RegentError || known instanceof WrongUsage) && known.mend !== null ? `\n${known.mend}` : '';
-  io.stderr.write(`Error: ${known.message}${mend}\n`);
-  const isKnown = known instanceof RegentError || known instanceof WrongUsage;
-  if (!isKnown && io.env['LOGLEVEL'] === 'DEBUG') io.stderr.write(`${known.stack}\n`);
+  const explained = known instanceof RegentError || known instanceof WrongUsage ? known : null;
+  const mend = explained?.mend ?? null;
+  io.stderr.write(`Error: ${known.message}${mend === null ? '' : `\n${mend}`}\n`);
+  if (explained === null && io.env['LOGLEVEL'] === 'DEBUG') io.stderr.write(`${known.stack}\n`);
   return wrong === null ? 1 : 2;
 }
 

@@ -41,8 +41,10 @@ export async function run(ctx: Ctx, words: readonly string[], options: RestartOp
   const members = inOrder(target.view, at === null ? pending : selected);
   if (options.pending && at !== null) await confirmPending(ctx, members, force, at);
   else await confirmAction(ctx, members, { force, action: 'restart' }, at?.iso.replace('T', ' ') ?? null);
-  if (at === null) warnOfLimits(ctx, target.view, members);
-  if (at === null) warnOfBroken(ctx, target.view, members);
+  if (at === null) {
+    warnOfLimits(ctx, target.view, members);
+    warnOfBroken(ctx, target.view, members);
+  }
   const content = await contentOf(ctx, target, options, at);
   const rest = await ctx.rest();
   const conditional = options.pending === true || content['postgres_version'] !== undefined;
