@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { Judge, Verdict } from './access-files.ts';
 import { ConfWriter } from './conf-writer.ts';
@@ -20,7 +21,7 @@ beforeEach(() => {
   mkdirSync(join(data, 'pass'));
   writeFileSync(join(data, 'PG_VERSION'), '15\n');
   asked = [];
-  const run = async () => ({ code: 0, signal: null, stdout: '', stderr: '', cause: 'exit' as const, timedOut: false, truncated: false });
+  const run = async () => ended();
   writer = new ConfWriter({ run, log: keptLog() });
 });
 afterEach(() => rmSync(data, { recursive: true, force: true }));

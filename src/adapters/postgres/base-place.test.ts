@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import { asOtherUser, canBeOtherUser, otherUser } from '../../../test/support/other-user.ts';
 import type { Settings } from '../../core/settings.ts';
 import { basePath } from './base-place.ts';
@@ -70,7 +71,7 @@ test('files that are ours in another user’s directory are written, and their f
   chmodSync(etc, 0o555);
   await asWhomItIsClosedTo(async () => {
     const log = keptLog();
-    const run = async () => ({ code: 0, signal: null, stdout: '', stderr: '', cause: 'exit' as const, timedOut: false, truncated: false });
+    const run = async () => ended();
     const writer = new ConfWriter({ run, log });
     const write = () => writer.writeServerFiles(settings, { kind: 'primary' }, null, 15, null);
     await provideConfigDir(settings, { log });

@@ -8,23 +8,14 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import { instantClock } from '../../../test/support/instant-clock.ts';
-import type { RunResult } from '../../support/exec.ts';
 import { clone } from './clone.ts';
 import { inspectDataDir } from './data-dir.ts';
 import type { Deps } from './deps.ts';
 import { isMarked, setMark } from './directory-mark.ts';
 
 const LEADER = { name: 'pg-2', host: '10.0.0.12', port: 5432 };
-const result = (code: number, stdout = '', stderr = ''): RunResult => ({
-  code,
-  signal: null,
-  stdout,
-  stderr,
-  cause: 'exit',
-  timedOut: false,
-  truncated: false,
-});
 
 let home: string;
 let dataDir: string;
@@ -45,15 +36,15 @@ function deps(createReplicaMethods: readonly string[], methodOptions = {}): Deps
   const postgresql = { dataDir, configDir: dataDir, pgpass: join(home, 'pgpass'), createReplicaMethods, methodOptions };
   const run = async (file: string, args: readonly string[]) => {
     const name = basename(file);
-    if (name === 'postgres') return result(0, 'postgres (PostgreSQL) 15.5');
-    if (name === 'initdb') return result(0);
+    if (name === 'postgres') return ended({ stdout: 'postgres (PostgreSQL) 15.5' });
+    if (name === 'initdb') return ended();
     ran.push([name, ...(name === 'pg_basebackup' ? [] : args)].join(' '));
-    if (fails.has(name)) return result(1, '', 'no such stanza');
+    if (fails.has(name)) return ended({ code: 1, stderr: 'no such stanza' });
     mkdirSync(join(dataDir, 'global'), { recursive: true });
     writeFileSync(join(dataDir, 'PG_VERSION'), '15\n');
     writeFileSync(join(dataDir, 'global', 'pg_control'), 'x');
     writeFileSync(join(dataDir, 'patroni.dynamic.json'), '{}');
-    return result(0);
+    return ended();
   };
   const connect = () => Promise.reject(new Error('nobody connects'));
   const seen = { nowMs: 0 };

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import type { ServerRole } from '../../core/effects.ts';
 import type { Settings } from '../../core/settings.ts';
 import { parseConf } from '../../pgconf/guc.ts';
@@ -19,7 +20,7 @@ import { removeSignalFiles } from './signal-files.ts';
 
 const PRIMARY: ServerRole = { kind: 'primary' };
 const STANDBY: ServerRole = { kind: 'standby', source: { name: 'pg-2', host: '10.0.0.12', port: 5432 } };
-const GOOD: RunResult = { code: 0, signal: null, stdout: '5432\n', stderr: '', cause: 'exit', timedOut: false, truncated: false };
+const GOOD = ended({ stdout: '5432\n' });
 
 let home: string;
 let settings: Settings;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import { clone } from './clone.ts';
 import { provideConfigDir } from './config-dir.ts';
 
@@ -42,8 +43,7 @@ test('a file in its place is reported with its mend, before anything is copied',
   await expect(provideConfigDir(settingsFor(join(path, 'main')), { runAs: null, log: keptLog() })).rejects.toMatchObject({
     code: 'CONFIG_DIR_UNUSABLE',
   });
-  const ended = { code: 0, signal: null, cause: 'exit', timedOut: false, truncated: false } as const;
-  const run = async () => ({ ...ended, stdout: 'postgres (PostgreSQL) 15.1', stderr: '' });
+  const run = async () => ended({ stdout: 'postgres (PostgreSQL) 15.1' });
   const connect = () => Promise.reject(new Error('nothing connects'));
   const clock = { monotonicMs: () => 0, timer: () => () => {} };
   const deps = { settings: settingsFor(path), run, connect, log: keptLog(), runAs: null, clock };

@@ -5,8 +5,9 @@ import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
 import { control, lsn, SYSTEM_ID, settings } from '../../../test/support/build.ts';
+import { ended } from '../../../test/support/ended.ts';
 import { prospectOf } from '../../core/rewind-prospects.ts';
-import { type RunResult, runCommand } from '../../support/exec.ts';
+import { runCommand } from '../../support/exec.ts';
 import { createSystemClock } from '../clock/system.ts';
 import { followAsItIs } from './contained.ts';
 import type { Deps } from './deps.ts';
@@ -25,16 +26,6 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
-const ended = (over: Partial<RunResult>): RunResult => ({
-  code: 0,
-  signal: null,
-  stdout: '',
-  stderr: '',
-  cause: 'exit',
-  timedOut: false,
-  truncated: false,
-  ...over,
-});
 const crashed = {
   major: 15,
   control: {
@@ -57,7 +48,7 @@ const isStandby = () => existsSync(join(dataDir, 'standby.signal'));
 const archiveStatus = () => readdirSync(join(dataDir, 'pg_wal', 'archive_status'));
 
 /** The programs of PostgreSQL, and /bin/sh for the archive_command. */
-function scene(walDump: Deps['run'] = async () => ended({ code: 1, stderr: stumbles }), archives: Deps['run'] = async () => ended({})) {
+function scene(walDump: Deps['run'] = async () => ended({ code: 1, stderr: stumbles }), archives: Deps['run'] = async () => ended()) {
   const log = keptLog();
   const archived: Array<{ command: string; wasStandby: boolean }> = [];
   const deps: Deps = {
@@ -132,7 +123,7 @@ describe('a crashed primary that may follow as it is', () => {
   it('is not known to fit where the WAL itself does not tell its end', async () => {
     const damaged = 'pg_waldump: error: could not find a valid record after 0/2000060';
     expect(await scene(async () => ended({ code: 1, stderr: damaged })).follow()).toBe(false);
-    expect(await scene(async () => ended({})).follow()).toBe(false);
+    expect(await scene(async () => ended()).follow()).toBe(false);
     rmSync(join(dataDir, 'pg_wal', '000000010000000000000002'));
     expect(await scene().follow()).toBe(false);
   });

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog, realClock } from '../../../test/fixtures/operator-port.ts';
-import type { RunResult } from '../../support/exec.ts';
+import { ended } from '../../../test/support/ended.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { runBootstrapMethod } from './bootstrap.ts';
 import { clone } from './clone.ts';
@@ -37,27 +37,18 @@ function depsOf(options: JsonObject): Deps {
   const bootstrap = { dcs: {}, method: 'own', initdb: [], postBootstrap: null, pgHba: [], methodOptions: options };
   const settings = { ...some, local: { ...some.local, bootstrap } };
   const run: Deps['run'] = (file, args) => {
-    if (/postgres$/.test(file)) return Promise.resolve(ended(0, 'postgres (PostgreSQL) 15.1'));
-    if (/initdb$/.test(file)) return Promise.resolve(ended(0, ''));
+    if (/postgres$/.test(file)) return Promise.resolve(ended({ stdout: 'postgres (PostgreSQL) 15.1' }));
+    if (/initdb$/.test(file)) return Promise.resolve(ended());
     try {
-      return Promise.resolve(ended(0, execFileSync(file, args, { encoding: 'utf8', stdio: 'pipe' })));
+      return Promise.resolve(ended({ stdout: execFileSync(file, args, { encoding: 'utf8', stdio: 'pipe' }) }));
     } catch {
-      return Promise.resolve(ended(1, ''));
+      return Promise.resolve(ended({ code: 1 }));
     }
   };
   const connect = () => Promise.reject(new Error('nothing connects'));
   return { settings, run, connect, log: keptLog(), runAs: null, clock: realClock };
 }
 
-const ended = (code: number, stdout: string): RunResult => ({
-  code,
-  signal: null,
-  stdout,
-  stderr: '',
-  cause: 'exit',
-  timedOut: false,
-  truncated: false,
-});
 const move = () => ({ command: `mv ${backup} ${dataDir}`, no_params: true });
 const TIME = { timeoutMs: 10_000 };
 

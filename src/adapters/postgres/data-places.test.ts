@@ -20,6 +20,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { someSettings } from '../../../test/fixtures/agent.ts';
 import { keptLog } from '../../../test/fixtures/operator-port.ts';
+import { ended } from '../../../test/support/ended.ts';
 import { asOtherUser, canBeOtherUser, otherUser } from '../../../test/support/other-user.ts';
 import type { BinaryOption } from '../../core/settings.ts';
 import type { RunResult } from '../../support/exec.ts';
@@ -35,15 +36,6 @@ import { refuseSocketInSource, removeSocketFiles, socketTrouble } from './socket
 
 const LEADER = { name: 'pg-2', host: '10.0.0.12', port: 5432 };
 const BOUND = { timeoutMs: 60_000, fromLeader: true };
-const result = (code: number, stdout = '', stderr = ''): RunResult => ({
-  code,
-  signal: null,
-  stdout,
-  stderr,
-  cause: 'exit',
-  timedOut: false,
-  truncated: false,
-});
 
 let home: string;
 let dataDir: string;
@@ -80,9 +72,9 @@ function depsFor({ spaces = [], basebackup = [], initdb = [], methods = ['baseba
   const local = { ...settings.local, bootstrap: { ...settings.local.bootstrap!, initdb, pgHba: [] } };
   const run = async (file: string, args: readonly string[]) => {
     const name = basename(file);
-    if (name === 'postgres') return result(0, 'postgres (PostgreSQL) 15.5');
-    if (args.includes('--sync-only')) return result(0);
-    if (name === 'pg_controldata') return result(1, '', 'no control file');
+    if (name === 'postgres') return ended({ stdout: 'postgres (PostgreSQL) 15.5' });
+    if (args.includes('--sync-only')) return ended();
+    if (name === 'pg_controldata') return ended({ code: 1, stderr: 'no control file' });
     return program(argument(args, 'pgdata') || argument(args, 'datadir'), name);
   };
   const connect = async () => clientThat(async () => ({ rows: spaces.map((location) => ({ location })) }));
@@ -97,7 +89,7 @@ function clientThat(query: (text: string) => Promise<{ readonly rows: readonly o
 /** As pg_basebackup does: every directory that it fills must be empty. */
 function refusal(...directories: readonly string[]): RunResult | null {
   const full = directories.find((directory) => existsSync(directory) && readdirSync(directory).length > 0);
-  return full === undefined ? null : result(1, '', `pg_basebackup: error: directory "${full}" exists but is not empty`);
+  return full === undefined ? null : ended({ code: 1, stderr: `pg_basebackup: error: directory "${full}" exists but is not empty` });
 }
 
 describe('a copy', () => {
@@ -123,9 +115,9 @@ describe('a copy', () => {
       mkdirSync(join(wal, 'archive_status'), { recursive: true });
       writeFileSync(join(wal, '000000010000000000000001'), '');
       // It takes its own directory back, and leaves the tablespaces: no link leads there.
-      if (runs === 1) return result(1, '', 'terminating connection due to administrator command');
+      if (runs === 1) return ended({ code: 1, stderr: 'terminating connection due to administrator command' });
       makeCluster(directory);
-      return result(0);
+      return ended();
     };
     await clone(depsFor({ spaces: [mine, '/srv/there', others, 'pg_tblspc/16400'], basebackup, program }), LEADER, BOUND);
     expect(runs).toBe(2);
@@ -139,7 +131,7 @@ describe('a copy', () => {
     const space = join(home, 'space');
     const program = () => {
       mkdirSync(join(space, 'PG_15_202209061'), { recursive: true });
-      return result(1, '', 'no');
+      return ended({ code: 1, stderr: 'no' });
     };
     await expect(clone(depsFor({ spaces: [space], program }), LEADER, { ...BOUND, timeoutMs: 900 })).rejects.toMatchObject({
       code: 'CLONE_FAILED',
@@ -152,7 +144,7 @@ describe('a copy', () => {
     mkdirSync(dataDir, { mode: 0o755 });
     const program = (directory: string) => {
       makeCluster(directory);
-      return result(0);
+      return ended();
     };
     await clone(depsFor({ program }), LEADER, BOUND);
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
@@ -162,7 +154,7 @@ describe('a copy', () => {
     const program = (directory: string) => {
       makeCluster(directory);
       writeFileSync(join(directory, '.s.PGSQL.5432.lock'), '1\n');
-      return result(0);
+      return ended();
     };
     await clone(depsFor({ program }), LEADER, BOUND);
     expect(readdirSync(dataDir).filter((name) => name.startsWith('.s.'))).toEqual([]);
@@ -183,7 +175,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     if (refused !== null) return refused;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     makeCluster(directory);
-    return result(0);
+    return ended();
   };
 
   test('a cluster is made and cloned in a directory within, under a mark; the result is a data directory', async () => {
@@ -240,7 +232,7 @@ describe.runIf(canBeOtherUser)('below a directory of another user’s', () => {
     mkdirSync(join(dataDir, 'lost+found'), { recursive: true, mode: 0o700 });
     mkdirSync(join(dataDir, '.snapshot', 'monday'), { recursive: true, mode: 0o555 });
     chmodSync(join(dataDir, '.snapshot'), 0o555);
-    const deps = depsFor({ program: () => result(0) });
+    const deps = depsFor({ program: () => ended() });
     await locked(async () => {
       await expect(checkRemake(deps, '7')).rejects.toMatchObject({
         code: 'DATA_DIR_IN_THE_WAY',
@@ -285,7 +277,7 @@ describe('a WAL directory of the waldir option', () => {
     mkdirSync(wal(), { recursive: true });
     writeFileSync(join(wal(), '000000010000000000000001'), '');
     symlinkSync(wal(), join(directory, 'pg_wal'));
-    return result(0);
+    return ended();
   };
 
   test('that a data directory removed by hand has left behind is emptied by the next one', async () => {
@@ -311,7 +303,7 @@ describe('a WAL directory of the waldir option', () => {
 describe('the content of a directory that is no cluster', () => {
   test('is another cluster: it is named, and stays', async () => {
     makeCluster(join(dataDir, '15', 'main'));
-    await expect(checkRemake(depsFor({ program: () => result(0) }), '7')).rejects.toMatchObject({
+    await expect(checkRemake(depsFor({ program: () => ended() }), '7')).rejects.toMatchObject({
       code: 'DATA_DIR_OF_OTHERS',
       message: expect.stringContaining('15/main'),
     });
@@ -327,7 +319,7 @@ describe('the content of a directory that is no cluster', () => {
   test('keeps no member from a copy', async () => {
     mkdirSync(join(dataDir, 'base', '1'), { recursive: true });
     writeFileSync(join(dataDir, 'base', '1', 'PG_VERSION'), '15\n');
-    await checkRemake(depsFor({ program: () => result(0) }), '7');
+    await checkRemake(depsFor({ program: () => ended() }), '7');
   });
 });
 
@@ -356,7 +348,7 @@ describe('a socket in the data directory', () => {
         if (!readable) throw new Error('could not open file ".s.PGSQL.5432" for reading: No such device or address');
         return { rows: [{}] };
       };
-      const deps = { ...depsFor({ program: () => result(0) }), connect: async () => clientThat(query) };
+      const deps = { ...depsFor({ program: () => ended() }), connect: async () => clientThat(query) };
       return refuseSocketInSource(deps, LEADER, major, BOUND);
     };
     await expect(refused(15, false)).rejects.toMatchObject({ code: 'REWIND_SOURCE_SOCKET', message: expect.stringContaining('pg-2') });
