@@ -50,7 +50,11 @@ async function run(
         expect(wanted).toEqual(slots.map((name) => ({ name, database: 'shop', plugin: 'pgoutput' })));
         return wanted.map(({ name }) => ({ name, restart: lsn(400), state: new Uint8Array() }));
       },
-      stop: () => call('stop'),
+      stop: (_, { beforeStopMs }) => {
+        // As for every stop in good order: pg_ctl_timeout, apart from the time of the stop itself.
+        expect(beforeStopMs).toBe(60_000);
+        return call('stop');
+      },
       placeSlots: async () => {
         await call('place');
         return placed;

@@ -13,7 +13,7 @@ import type { Postgres } from '../../ports/postgres.ts';
 import { ensureError, RegentError } from '../../support/errors.ts';
 import type { JobSigns } from '../job-slot.ts';
 import { isAwaited } from '../leave-sync.ts';
-import { dcsTimeout, stopTimeoutMs } from './limits.ts';
+import { beforeStopMs, dcsTimeout, stopTimeoutMs } from './limits.ts';
 import { type StopAndStartPorts, start } from './start.ts';
 
 const FETCH_MS = 15_000;
@@ -29,7 +29,7 @@ export async function copySlots(ports: CopySlotsPorts, job: Extract<Job, { kind:
   const copies = await pg.fetchSlots(job.source, stillWanted(ports, job), { timeoutMs: FETCH_MS, signal });
   await untilLetGo(ports, job, signal);
   ports.stopping();
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports) });
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports) });
   let names = copies.map(({ name }) => name);
   try {
     names = [...(await pg.placeSlots(copies))];
