@@ -2,6 +2,7 @@
 import { isStandbyCluster } from '../core/cluster-modes.ts';
 import type { Endpoint, StandbyClusterSettings } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
+import { plural } from '../support/plural.ts';
 import { readPort } from './hostport.ts';
 import { isMapping, own } from './merge.ts';
 import type { Finding } from './problems.ts';
@@ -70,7 +71,9 @@ function endpoints(value: JsonObject, findings: Finding[]): readonly Endpoint[] 
   const wrong = ports.find((part) => part !== '' && readPort(part) === null);
   if (wrong !== undefined || (ports.length > 1 && ports.length !== hosts.length)) {
     const message =
-      wrong === undefined ? `${hosts.length} hosts and ${ports.length} ports` : `'${wrong}' is no port; ${DEFAULT_PORT} is used`;
+      wrong === undefined
+        ? `${plural(hosts.length, 'host')} and ${plural(ports.length, 'port')}`
+        : `'${wrong}' is no port; ${DEFAULT_PORT} is used`;
     findings.push({
       path: ['standby_cluster', 'port'],
       message,

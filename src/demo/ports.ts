@@ -95,7 +95,7 @@ export function ephemeralWarning(ports: readonly number[], basePort: number, ran
   const mend =
     highest >= 1024 ? `--base-port ${highest} or lower avoids it` : `list them in ${SYSCTLS}/ip_local_reserved_ports to avoid it`;
   return (
-    `warning: ${within.length} of the demo's ${ports.length} ports (${within.slice(0, 3).join(', ')}${within.length > 3 ? ', ...' : ''}) are among those that ` +
+    `warning: ${within.length} of the demo's ${ports.length} ports (${within.slice(0, 3).join(', ')}${within.length > 3 ? ', ...' : ''}) ${within.length === 1 ? 'is' : 'are'} among those that ` +
     `the kernel gives to outgoing connections (${range.first} to ${range.last}). While a connection holds one, the process that needs it cannot start; ${mend}.`
   );
 }

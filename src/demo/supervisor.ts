@@ -108,7 +108,7 @@ export class Supervisor {
     entry.wanted = 'killed';
     await this.#save();
     const count = await killNode(marksOf(node, entry.identity));
-    return count === 0 ? `${name} is not running` : `killed ${count} processes of ${name} with SIGKILL`;
+    return count === 0 ? `${name} is not running` : `killed ${count} ${count === 1 ? 'process' : 'processes'} of ${name} with SIGKILL`;
   }
 
   /** Everything, once; later calls wait for the first. */

@@ -63,7 +63,9 @@ async function isContained(deps: Deps, source: Source, control: ControlData, his
     const message = `${source.name} has other WAL at ${formatLsn(from)}, before the point up to which pg_rewind takes both for the same`;
     throw new RegentError('REWIND_BLIND', message, { mend: 'reinitialize the member' });
   }
-  deps.log.info(`no rewind is needed: the WAL here ends at ${formatLsn(last)}, within the history of ${source.name}`);
+  deps.log.info(
+    `pg_rewind is left out, because there is nothing to rewind: the WAL here ends at ${formatLsn(last)}, within the history of ${source.name}`,
+  );
   return true;
 }
 

@@ -100,7 +100,9 @@ export const improvementRows: readonly ImprovementRow[] = [
     when: (f) => f.voters.some((voter) => !f.standbys.some(({ name }) => name.toLowerCase() === voter.toLowerCase())),
     gain: (f) => {
       const absent = f.voters.filter((voter) => !f.standbys.some(({ name }) => name.toLowerCase() === voter.toLowerCase()));
-      return `start the agent of ${absent.join(', ')}: the synchronous set names it, and etcd has no key of it`;
+      return absent.length === 1
+        ? `start the agent of ${absent[0]}: the synchronous set names it, and etcd has no key of it`
+        : `start the agents of ${absent.join(', ')}: the synchronous set names them, and etcd has no keys of them`;
     },
     cost: () => 'nothing',
     command: () => null,

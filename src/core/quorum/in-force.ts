@@ -87,7 +87,12 @@ export const leaseRows: readonly Row<Facts, 'lease'>[] = [
     situation: 'a standby of the synchronous set hears no beats: it runs Patroni, or an older Regent, or its member key is gone',
     when: (f) => mute(f).length > 0,
     verdict: 'lease',
-    because: (f) => `${mute(f).join(', ')} hears no beats: it runs Patroni, or an older Regent, or its member key is gone`,
+    because: (f) => {
+      const [who, what] = [mute(f), 'Patroni, or an older Regent'];
+      return who.length === 1
+        ? `${who[0]} hears no beats: it runs ${what}, or its member key is gone`
+        : `${who.join(', ')} hear no beats: they run ${what}, or their member keys are gone`;
+    },
   },
 ];
 

@@ -4,7 +4,7 @@
  */
 import { sameName } from '../../core/cluster.ts';
 import { memberComplaints } from '../../core/member-complaints.ts';
-import { plural } from '../../support/plural.ts';
+import { agreeing, plural } from '../../support/plural.ts';
 import { UNAVAILABLE } from '../availability.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
 
@@ -84,7 +84,7 @@ function judgeFence({ fence, members }: HealthReport): Problem[] {
   if (away.length === 0 || voters.length - away.length >= needed) return [];
   return [
     warning(
-      `nobody could take over from the leader now: ${needed} of ${voters.join(', ')} would have to promise, and ${away.join(', ')} does not answer`,
+      `nobody could take over from the leader now: ${needed} of ${voters.join(', ')} would have to promise, and ${agreeing(away, 'does', 'do')} not answer`,
     ),
   ];
 }
