@@ -11,7 +11,7 @@ const LOOK_MS = 150;
 const LOOKS = 33;
 
 /** Waits only for members that run and publish it (Patroni and older Regent versions do not). */
-function isBehind({ raw, state }: Member, revision: string): boolean {
+export function isBehind({ raw, state }: Member, revision: string): boolean {
   const told = raw['config_revision'];
   return state === 'running' && typeof told === 'string' && /^\d+$/.test(told) && BigInt(told) < BigInt(revision);
 }

@@ -3,8 +3,10 @@
  * REST API, and a look at what becomes of it.
  */
 import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
 import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
+import { isBehind } from './config-read.ts';
 import { type Ctx, leaderMember } from './context.ts';
 import { refuse } from './errors.ts';
 import { refuseFor, showMembers } from './members.ts';
@@ -30,7 +32,9 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
   const view = await ctx.read(cluster);
   const leader = leaderMember(view);
   if (leader === null) throw await refuseFor(ctx, view, cluster, `Cluster has no leader, ${noun} is not possible`);
-  if (leader.role === role) throw refuse('Cluster is already in the required state');
+  // The key of a leader that is down, or about to obey, still tells the role that it had.
+  const isWanted = clusterModes(view).standbyCluster === (verb === 'demote');
+  if (isWanted && leader.role === role) throw refuse('Cluster is already in the required state');
   ctx.print('Current cluster topology');
   await showMembers(ctx, view, cluster);
   if (!force && !(await ctx.prompter.confirm(`Are you sure you want to ${verb} ${cluster} cluster?`)))
@@ -56,7 +60,9 @@ async function watch(ctx: Ctx, cluster: string, { verb, role }: Change, former: 
       const leader = leaderMember(view);
       const before = memberOf(view, former);
       const isBack = verb === 'promote' || before?.state === 'running';
-      if (leader?.role === role && leader.state === 'running' && isBack) break;
+      // A role from before the leader has read the change proves nothing.
+      const hasRead = leader !== null && !isBehind(leader, view.config?.modRevision ?? '0');
+      if (hasRead && leader.role === role && leader.state === 'running' && isBack) break;
       ctx.print(`${stamp()} ${describe(view, leader, verb === 'demote' && leader?.name !== former ? before : null)}`);
     }
     await ctx.wait(POLL_MS);

@@ -45,6 +45,43 @@ test('promote-cluster tells the leader to forget the setting', async () => {
   expect(asked()).toEqual(['patroni1 PATCH /config {"standby_cluster": null}']);
 });
 
+test('promote-cluster asks all the same where the leader’s key still says primary, because it was stopped before it could tell', async () => {
+  const config = JSON.parse(etcd.get('demo', 'config') ?? '{}') as Record<string, string>;
+  etcd.put('demo', 'config', { ...config, standby_cluster: { host: 'h' } });
+  amend(etcd, 'demo', 'patroni1', { state: 'stopped' });
+  members.answer(({ what, body }) => {
+    if (what.startsWith('PATCH')) {
+      etcd.put('demo', 'config', config);
+      amend(etcd, 'demo', 'patroni1', { state: 'running' });
+    }
+    return body;
+  });
+  const { code, out } = await ctl(['promote-cluster', 'demo', '--force'], { etcd });
+  expect([code, out]).toEqual([0, expect.stringContaining(' cluster is successfully promoted\n')]);
+  expect(asked()).toEqual(['patroni1 PATCH /config {"standby_cluster": null}']);
+  // Also the other way round: a standby leader that has not become the primary yet.
+  amend(etcd, 'demo', 'patroni1', { role: 'standby_leader' });
+  obey('standby_leader');
+  expect((await ctl(['demote-cluster', 'demo', '--force', '--host', 'h'], { etcd })).code).toBe(0);
+});
+
+test('a role that the leader told before it read the change is not taken for the outcome', async () => {
+  amend(etcd, 'demo', 'patroni1', { config_revision: '1' });
+  etcd.put('demo', 'config', { standby_cluster: { host: 'h' } });
+  let reads = 0;
+  members.answer(({ what, body }) => {
+    if (what.startsWith('PATCH')) etcd.put('demo', 'config', {});
+    return body;
+  });
+  etcd.beforeRead = () => {
+    reads += 1;
+    if (reads === 4) amend(etcd, 'demo', 'patroni1', { config_revision: '1000' });
+  };
+  const { out } = await ctl(['promote-cluster', 'demo', '--force'], { etcd });
+  expect(out.match(/leader role: primary, leader state: running\n/g)).toHaveLength(2);
+  expect(out).toContain(' cluster is successfully promoted\n');
+});
+
 test('tells what it waits for', async () => {
   let looks = 0;
   members.answer(({ what, body }) => {
