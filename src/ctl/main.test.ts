@@ -141,6 +141,8 @@ test('remove asks three times', async () => {
       'This cluster currently is healthy. Please specify the leader name to continue: ',
   );
   expect(etcd.get('demo', 'leader')).toBe(null);
+  const again = await ctl(words, { etcd, input: 'demo\nYes I am aware\n' });
+  expect([again.code, again.err]).toEqual([1, expect.stringMatching(/^There is no cluster 'demo': etcd has no keys below/)]);
 });
 
 test('Ctrl-C during a wait', async () => {

@@ -12,7 +12,7 @@ export function operatorName(env: Readonly<Record<string, string | undefined>> =
 }
 
 /** A user id in a container may have no name. */
-function userName(): string {
+export function userName(): string {
   try {
     return userInfo().username;
   } catch {

@@ -9,6 +9,7 @@ import type { CtlConfig } from '../config.ts';
 import type { Ctx } from '../context.ts';
 import { refuse, usage } from '../errors.ts';
 import { membersByRole, warnOfAbsence } from '../members.ts';
+import { userName } from '../operator-name.ts';
 import { type Rows, renderRows } from '../render/output.ts';
 import { localTime } from '../time.ts';
 import { type WatchOptions, watching } from '../watch.ts';
@@ -133,19 +134,20 @@ class Session {
 
   /**
    * User and password: the command line, then libpq's environment and password file, then the
-   * configuration's superuser.
+   * configuration's superuser, then, as libpq does, the name of the system's user. The driver would
+   * read that from $USER, which a cron job or a container may lack.
    */
   #clientFor(member: Member): pg.Client | null {
     const address = sourceOf(member);
     if (!address) return null;
     const { superuser } = this.#config;
-    const user = this.#options.username ?? this.#env['PGUSER'] ?? superuser?.username;
+    const user = this.#options.username ?? this.#env['PGUSER'] ?? (superuser?.username || userName());
     const password = this.#password ?? this.#env['PGPASSWORD'] ?? (user === superuser?.username ? superuser?.password : null);
     const client = new pg.Client({
       host: address.host,
       port: address.port,
       database: this.#options.dbname ?? this.#env['PGDATABASE'] ?? 'postgres',
-      ...(user === undefined ? {} : { user }),
+      user,
       ...(password == null ? {} : { password }),
       ...sslOf(this.#env['PGSSLMODE'] ?? superuser?.options['sslmode'], superuser?.options['sslrootcert']),
       application_name: 'Patroni ctl',
