@@ -41,7 +41,8 @@ options:
   -h, --help            show this text and exit
   --version             show the version of Patroni whose ways are followed,
                         and exit
-  --validate-config     check the configuration and exit
+  --validate-config     check the configuration as Patroni does and exit;
+                        regent check-config tells more
   --generate-sample-config
                         write a configuration to start from
   --generate-config     write a configuration made from a running PostgreSQL

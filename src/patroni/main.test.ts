@@ -33,6 +33,7 @@ let home: string;
 let etcd: Server;
 let config: JsonObject;
 
+const more = (path: string) => `More, with line and column: regent check-config ${path}\n`;
 const portOf = (server: Server) => (server.address() as { port: number }).port;
 const file = (name: string, text: string) => {
   writeFileSync(join(home, name), text);
@@ -43,6 +44,7 @@ async function patroni(
   args: readonly string[],
   env: Record<string, string> = {},
   stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean } = process.stdin,
+  isTTY = false,
 ) {
   const seen = { out: '', err: '', ran: null as readonly string[] | null };
   const into = (key: 'out' | 'err') => ({
@@ -50,7 +52,7 @@ async function patroni(
       seen[key] += text;
     },
   });
-  const io = { stdout: into('out'), stderr: into('err'), stdin, env: { PATH: join(home, 'bin'), ...env } };
+  const io = { stdout: into('out'), stderr: { ...into('err'), isTTY }, stdin, env: { PATH: join(home, 'bin'), ...env } };
   const code = await patroniMain(args, 'patroni', io, async (agentArgs) => {
     seen.ran = agentArgs;
     return 0;
@@ -95,7 +97,9 @@ describe('patroni', () => {
 
   it('takes the environment where the file is not there, and refuses to run on nothing', async () => {
     expect(await patroni(['/nowhere.yml'], { PATRONI_SCOPE: 'demo' })).toMatchObject({ code: 0, ran: [] });
-    expect(await patroni(['/nowhere.yml'])).toMatchObject({ code: 1, err: 'Config is empty.\n', ran: null });
+    const lost = '/nowhere.yml does not exist or cannot be reached: only the PATRONI_* variables are read\n';
+    for (const args of [['/nowhere.yml'], ['--validate-config', '/nowhere.yml']])
+      expect(await patroni(args)).toMatchObject({ code: 1, out: '', err: `${lost}Config is empty.\n`, ran: null });
     expect(await patroni([file('empty.yml', '{}\n')])).toMatchObject({ code: 1, err: 'Config is empty.\n', ran: null });
     expect(await patroni(['--validate-config', file('blank.yml', '')])).toMatchObject({ code: 1, err: 'Config is empty.\n' });
   });
@@ -118,13 +122,18 @@ describe('patroni', () => {
     expect(printed.out).toContain("password: 'on'");
   });
 
+  it('points to what tells more where somebody looks on', async () => {
+    const path = file('good.yml', yamlText(config));
+    expect(await patroni(['--validate-config', path], {}, process.stdin, true)).toMatchObject({ code: 0, out: '', err: more(path) });
+  });
+
   it('finds ports in use, unless they do not matter', async () => {
     const taken = { ...config, restapi: { listen: `127.0.0.1:${portOf(etcd)}`, connect_address: '10.0.0.1:8008' } };
     const path = file('taken.yml', yamlText(taken));
     const port = portOf(etcd);
     expect(await patroni(['--validate-config', path])).toMatchObject({
       code: 1,
-      err: `restapi.listen 127.0.0.1:${port} didn't pass validation: 'Port ${port} is already in use.'\n`,
+      err: `restapi.listen 127.0.0.1:${port} didn't pass validation: 'Port ${port} is already in use.'\n${more(path)}`,
     });
     expect(await patroni(['--validate-config', '-i', path])).toMatchObject({ code: 0, err: '' });
   });
@@ -143,6 +152,7 @@ describe('patroni', () => {
         (name) => `postgresql.bin_dir  does not contain '${name}' in '/strange'`,
       ),
       "watchdog.mode maybe didn't pass validation: Wrong value",
+      more('/lost.yml').trimEnd(),
       '',
     ]);
   });
@@ -153,7 +163,7 @@ describe('patroni', () => {
     const { err, code } = await patroni(['--validate-config', path]);
     expect(code).toBe(1);
     expect(err).toContain("'consul' is not supported by this release");
-    expect(err.trim().split('\n')).toHaveLength(1);
+    expect(err.trim().split('\n')).toHaveLength(2);
     expect(await patroni(['--validate-config', file('broken.yml', 'a: [\n')])).toMatchObject({ code: 1 });
   });
 });

@@ -7,6 +7,7 @@ import { examineLocal } from '../config/load.ts';
 import { type ConfigProblem, formatProblem } from '../config/problems.ts';
 import { readSources } from '../config/sources.ts';
 import type { JsonObject } from '../support/json.ts';
+import { shellWord } from '../support/shell-words.ts';
 import { DIALECT_VERSION } from '../version.ts';
 import { helpOf, type PatroniArguments, readArguments, usageOf } from './arguments.ts';
 import { generate } from './generate/main.ts';
@@ -44,13 +45,18 @@ export async function patroniMain(argv: readonly string[], program: string, io: 
   }
 }
 
-/** A path that leads nowhere counts as none: the environment is the configuration. */
-function pathOf({ file }: PatroniArguments): string | null {
-  return file !== null && existsSync(file) ? file : null;
+/**
+ * A path that leads nowhere counts as none, as in Patroni: the environment is the configuration. But
+ * it was most likely typed wrongly, so it is named.
+ */
+function pathOf({ file }: PatroniArguments, io: PatroniIo): string | null {
+  if (file === null || existsSync(file)) return file;
+  io.stderr.write(`${file} does not exist or cannot be reached: only the PATRONI_* variables are read\n`);
+  return null;
 }
 
 async function run(args: PatroniArguments, io: PatroniIo, runAgent: RunAgent): Promise<number> {
-  const path = pathOf(args);
+  const path = pathOf(args, io);
   if (readSources(path, io.env).nothing) return empty(io);
   return runAgent(path === null ? [] : [path]);
 }
@@ -64,15 +70,18 @@ function empty(io: PatroniIo): number {
 }
 
 async function validateConfig(args: PatroniArguments, io: PatroniIo): Promise<number> {
-  const path = pathOf(args);
+  const path = pathOf(args, io);
   const { raw, problems, nothing } = readSources(path, io.env);
   if (nothing) return empty(io);
+  const more = `More, with line and column: regent check-config${path === null ? '' : ` ${shellWord(path)}`}\n`;
   const broken = problems.filter(isSyntax);
   const lines = broken.length > 0 ? broken.map(formatProblem) : await problemsOf(path, raw, args, io);
   if (lines.length > 0) {
-    io.stderr.write(`${lines.join('\n')}\n`);
+    io.stderr.write(`${lines.join('\n')}\n${more}`);
     return 1;
   }
+  // Scripts may take any text for a problem.
+  if (io.stderr.isTTY) io.stderr.write(more);
   if (args.print) io.stdout.write(yamlText(raw));
   return 0;
 }
