@@ -246,7 +246,7 @@ describe('validateDynamicPatch', () => {
     [{ loop_wait: 25 }, { ttl: 30 }, ['w ttl']],
     [{ postgresql: { parameters: { max_connections: 5 } } }, {}, ['e postgresql.parameters.max_connections']],
     [{ postgresql: { parameters: { work_mem: '4MB' } } }, { postgresql: { parameters: { max_connections: 5 } } }, []],
-    [{ postgresql: { pg_hba: ['ok', {}] } }, {}, ['e postgresql.pg_hba.1']],
+    [{ postgresql: { pg_hba: ['local all all peer', {}] } }, {}, ['e postgresql.pg_hba.1']],
     [{ postgresql: 5 }, {}, ['e postgresql']],
     [{ postgresql: { parametrs: {} } }, {}, ['w postgresql.parametrs']],
     [{ master_start_timeout: 'x' }, {}, ['w master_start_timeout', 'e primary_start_timeout']],

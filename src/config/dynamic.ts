@@ -6,7 +6,7 @@
 import type { DynamicSettings } from '../core/settings.ts';
 import { isUserRecoveryGuc, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
-import { parseTolerant, unknownKeys, without } from './conform.ts';
+import { parseTolerant, remarksOn, unknownKeys, without } from './conform.ts';
 import { controlledValues } from './gucs.ts';
 import { isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
@@ -178,9 +178,13 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
   );
   const mode = data.synchronous_mode ?? 'off';
   findings.push(...syncNamesFindings(parameters, ['postgresql', 'parameters'], mode, null));
-  findings.push(...roleFindings(data.postgresql ?? {}, mode, null));
+  findings.push(...roleFindings(data.postgresql ?? {}, mode, null), ...accessFindings(raw));
   return findings;
 }
+
+/** Of the lines of pg_hba.conf and pg_ident.conf. */
+const accessFindings = (raw: JsonObject) =>
+  remarksOn(dynamicTable, raw).filter(({ path }) => path[0] === 'postgresql' && /^pg_(hba|ident)/.test(path[1] ?? ''));
 
 /** What is said of the parameters of each role. `me` null: the settings of all members. */
 export function roleFindings(parsed: SharedParsed, mode: DynamicSettings['synchronousMode'], me: string | null): Finding[] {

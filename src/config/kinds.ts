@@ -5,6 +5,7 @@
 
 import type { BinaryOption, LogLevel } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
+import { type LineCheck, lineRemarks } from './access-lines.ts';
 import { type Address, parseAddress } from './hostport.ts';
 import { isMapping } from './merge.ts';
 import { readOptions } from './options.ts';
@@ -133,6 +134,8 @@ export interface TextsOptions {
   readonly commas: boolean;
   /** Each is a line of a file, and one of several lines is as many. */
   readonly lines?: boolean;
+  /** What is wrong with the form of such a line. */
+  readonly check?: LineCheck;
   /** Of a mapping the keys count, as they do for Patroni, which goes through them. */
   readonly keys?: boolean;
   readonly example: string;
@@ -171,12 +174,16 @@ function textsRemarks(value: JsonValue, options: TextsOptions, write: string): W
     const keys = Object.keys(value).join(', ');
     return options.keys ? [{ message: `a mapping where a list is meant; its keys count: ${keys}`, mend: write }] : [];
   }
-  return (Array.isArray(value) ? value : []).flatMap((item, index): Wrong[] => {
+  const items = Array.isArray(value) ? value : [];
+  const remarks = items.flatMap((item, index): Wrong[] => {
     const at = String(index);
     if (item === null) return [{ message: 'an empty element, which is left out', mend: 'remove it', at }];
     const several = options.lines && typeof item === 'string' && /[\r\n]./.test(item);
     return several ? [{ message: 'an element of several lines, each of which counts', mend: "begin each line with '- '", at }] : [];
   });
+  if (options.check === undefined) return remarks;
+  const lines = items.flatMap((item, index) => (scalarText(item) ?? '').split(/[\r\n]+/).map((text) => ({ text, at: String(index) })));
+  return [...remarks, ...lineRemarks(lines, options.check)];
 }
 
 /** Any keys, each with one scalar, as text. */

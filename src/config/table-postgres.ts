@@ -1,6 +1,7 @@
 /** The part of the table of settings (table.ts) that stands below `postgresql`. */
 import { ROLE_NAMES, type RoleName } from '../core/settings.ts';
 import { BASEBACKUP_FORBIDDEN, REWIND_FORBIDDEN } from '../pgconf/program-options.ts';
+import { hbaLine, identLine } from './access-lines.ts';
 import { address, flag, gucMap, looseText, programOptions, text, texts, whole } from './kinds.ts';
 import { bad, good } from './read.ts';
 import { type About, section } from './setting.ts';
@@ -96,10 +97,12 @@ const roleParameters = {
   parameters_standby_leader: gucMap(`Laid over parameters ${ofRole('standby_leader')}.`, BY_HAND),
 };
 
+const HBA_LINES = { commas: false, lines: true, check: hbaLine, example: "'host all all 10.0.0.0/8 scram-sha-256'" };
+const IDENT_LINES = { commas: false, lines: true, check: identLine, example: "'mymap root postgres'" };
+
 function roleAccess<const F extends 'pg_hba' | 'pg_ident'>(file: F) {
-  const example = file === 'pg_hba' ? "'host all all 10.0.0.0/8 scram-sha-256'" : "'mymap root postgres'";
   const lines = (role: RoleName) =>
-    texts(`Lines of ${file}.conf ${ofRole(role)}, instead of ${file}.`, { commas: false, lines: true, example }, BY_HAND);
+    texts(`Lines of ${file}.conf ${ofRole(role)}, instead of ${file}.`, file === 'pg_hba' ? HBA_LINES : IDENT_LINES, BY_HAND);
   const rows = ROLE_NAMES.map((role) => [`${file}_${role}`, lines(role)] as const);
   return Object.fromEntries(rows) as Record<`${F}_${RoleName}`, ReturnType<typeof lines>>;
 }
@@ -123,8 +126,8 @@ export const postgresShared = {
   database: text('Database Regent connects to.', { default: 'postgres' }),
   krbsrvname: text('Kerberos service name of the members, for GSSAPI; programs and scripts find it in PGKRBSRVNAME.'),
   parameters: gucMap('PostgreSQL parameters. The cluster-wide ones (see below) count only in the dynamic configuration.'),
-  pg_hba: texts('Lines of pg_hba.conf.', { commas: false, lines: true, example: "'host all all 10.0.0.0/8 scram-sha-256'" }),
-  pg_ident: texts('Lines of pg_ident.conf.', { commas: false, lines: true, example: "'mymap root postgres'" }),
+  pg_hba: texts('Lines of pg_hba.conf.', HBA_LINES),
+  pg_ident: texts('Lines of pg_ident.conf.', IDENT_LINES),
   ...roleParameters,
   ...roleAccess('pg_hba'),
   ...roleAccess('pg_ident'),

@@ -7,6 +7,7 @@
  */
 import { INITDB_FORBIDDEN } from '../pgconf/program-options.ts';
 import { STRICT_PLACEHOLDER } from '../pgconf/server-config.ts';
+import { hbaLine } from './access-lines.ts';
 import {
   address,
   choice,
@@ -186,7 +187,7 @@ const bootstrapKeys = {
   post_bootstrap: text('Command run once on the new primary, with a connection string.', NO_BOOTSTRAP),
   pg_hba: texts(
     'Lines added to the pg_hba.conf of a new cluster.',
-    { commas: false, lines: true, example: "'host all all all scram-sha-256'" },
+    { commas: false, lines: true, check: hbaLine, example: "'host all all all scram-sha-256'" },
     { default: [], ...NO_BOOTSTRAP },
   ),
 };

@@ -46,8 +46,8 @@ export async function patroniMain(argv: readonly string[], program: string, io: 
 }
 
 /**
- * A path that leads nowhere counts as none, as in Patroni: the environment is the configuration. But
- * it was most likely typed wrongly, so it is named.
+ * A path that leads nowhere counts as none, as in Patroni: the environment is the configuration.
+ * But it was most likely typed wrongly, so it is named.
  */
 function pathOf({ file }: PatroniArguments, io: PatroniIo): string | null {
   if (file === null || existsSync(file)) return file;

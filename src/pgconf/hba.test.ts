@@ -38,6 +38,7 @@ it('takes quoted words by themselves: a database called replication is none, a c
     'host "a#b" "postgres" all md5',
   ]);
   expect(narrowed('host all \\', ' all all md5')).toEqual(['host all "postgres" all md5']);
+  expect(narrowed('host app, postgres postgres all md5')).toEqual(['host app,postgres "postgres" all md5']);
 });
 
 it('does not narrow what it does not understand', () => {

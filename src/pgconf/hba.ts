@@ -6,7 +6,7 @@
 /** A field: quoted and unquoted stretches in any order; a comma belongs to the list it is in. */
 const FIELD = /(?:"[^"]*"|[^\s"#])+/g;
 const ITEM = /(?:"[^"]*"|[^",])+/g;
-const TYPES: ReadonlySet<string> = new Set(['local', 'host', 'hostssl', 'hostnossl', 'hostgssenc', 'hostnogssenc']);
+export const HBA_TYPES: ReadonlySet<string> = new Set(['local', 'host', 'hostssl', 'hostnossl', 'hostgssenc', 'hostnogssenc']);
 
 /**
  * The same rules in the same order, each for replication and for `roles` alone. A rule for a group
@@ -16,10 +16,10 @@ const TYPES: ReadonlySet<string> = new Set(['local', 'host', 'hostssl', 'hostnos
 export function onlyForReplicationAnd(roles: readonly string[], text: string): string | null {
   const lines: string[] = [];
   for (const line of text.replace(/\\\r?\n/g, ' ').split(/\r?\n/)) {
-    const fields = line.replace(/^((?:"[^"]*"|[^"#])*)#.*$/, '$1').match(FIELD) ?? [];
+    const fields = fieldsOf(line);
     if (fields.length === 0) continue;
     const [type, databases, users, ...rest] = fields;
-    if (type === undefined || databases === undefined || users === undefined || !TYPES.has(type) || rest.length === 0) return null;
+    if (type === undefined || databases === undefined || users === undefined || !HBA_TYPES.has(type) || rest.length === 0) return null;
     if ([...itemsOf(databases), ...itemsOf(users)].some((item) => item.startsWith('@'))) return null;
     const others = itemsOf(databases).filter((item) => item !== 'replication');
     if (others.length < itemsOf(databases).length) lines.push([type, 'replication', users, ...rest].join(' '));
@@ -27,6 +27,12 @@ export function onlyForReplicationAnd(roles: readonly string[], text: string): s
     for (const role of meant) lines.push([type, others.join(','), `"${role}"`, ...rest].join(' '));
   }
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Of one line, without its comment. A list goes on behind a comma, also behind blanks. */
+export function fieldsOf(line: string): readonly string[] {
+  const text = line.replace(/^((?:"[^"]*"|[^"#])*)#.*$/, '$1');
+  return text.replace(/("[^"]*")|,\s+/g, (_, quoted: string | undefined) => quoted ?? ',').match(FIELD) ?? [];
 }
 
 const itemsOf = (list: string): readonly string[] => list.match(ITEM) ?? [];
