@@ -96,7 +96,17 @@ export function sharedPart(parsed: SharedParsed, raw: JsonObject): Shared {
     createReplicaMethods: methods,
     methodOptions: Object.fromEntries(methodOptions),
     callbacks: defined(parsed.callbacks ?? {}) as Callbacks,
+    pgHba: linesOf(parsed.pg_hba),
+    pgIdent: linesOf(parsed.pg_ident),
   };
+}
+
+/**
+ * Of an empty list nothing is made, as by Patroni: PostgreSQL does not start with a pg_hba.conf
+ * that has no line.
+ */
+export function linesOf(lines: readonly string[] | undefined): readonly string[] | null {
+  return lines === undefined || lines.length === 0 ? null : lines;
 }
 
 function defined(map: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {

@@ -45,6 +45,12 @@ describe('settings by role', () => {
     });
   });
 
+  it('write no access file of an empty list: PostgreSQL would not start with it', () => {
+    const { postgresql } = resolved({ pg_hba: [], pg_ident: ['', null] });
+    expect([postgresql.pgHba, postgresql.pgIdent]).toEqual([null, null]);
+    expect(resolved({}, { postgresql: { pg_hba: [] } }).postgresql.pgHba).toBeNull();
+  });
+
   it.each<[RoleName, string]>([
     ['primary', '1MB'],
     ['replica', '2MB'],

@@ -4,7 +4,7 @@
  */
 import { ROLE_NAMES, type RoleName, type RoleSettings, type Settings } from '../core/settings.ts';
 import { isClusterWide } from '../pgconf/guc-table.ts';
-import { splitParameters } from './build-postgres.ts';
+import { linesOf, splitParameters } from './build-postgres.ts';
 import type { Finding } from './problems.ts';
 import type { SharedParsed } from './table.ts';
 
@@ -29,11 +29,6 @@ export function byRoleOf(
 }
 
 const keysOf = (role: RoleName) => [`parameters_${role}`, `pg_hba_${role}`, `pg_ident_${role}`] as const;
-
-/** Of an empty list nothing is made, as by Patroni. */
-function linesOf(lines: readonly string[] | undefined): readonly string[] | null {
-  return lines === undefined || lines.length === 0 ? null : lines;
-}
 
 /** The parameters of each role that was given some, by the setting's name. */
 export function roleParameters(parsed: SharedParsed): [string, Readonly<Record<string, string>>][] {

@@ -64,6 +64,8 @@ test('rules with a mistake are reported and do not stay on disk: the server rest
   expect(await apply({ ...ident, postgresql: { ...ident.postgresql, pgIdent: ['map /( x'] } })).toEqual([
     expect.stringContaining('postgresql.pg_ident says, and the file is left as it was'),
   ]);
+  const nobody = { ...primary, postgresql: { ...primary.postgresql, pgHba: ['# nobody'] } };
+  expect(await apply(nobody)).toEqual([expect.stringMatching(/pg_hba\.conf: PostgreSQL cannot read .*: it has no rule/)]);
   expect(await apply(ident)).toEqual([]);
   expect(await restart()).toEqual([]);
   expect(await inForce('early')).toBe(true);

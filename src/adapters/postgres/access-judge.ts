@@ -25,6 +25,7 @@ interface Mistake {
   readonly line: number | null;
   readonly error: string | null;
   readonly file: string;
+  readonly filled: boolean;
 }
 
 /** Null while no server runs. */
@@ -43,12 +44,13 @@ export function accessJudge(server: LocalServer): Judge | null {
 async function ask({ heartbeat, settings }: LocalServer, which: AccessFile, path: string): Promise<Verdict> {
   const { name, parsed } = VIEWS[which];
   const text =
-    `SELECT current_setting('${which}_file') AS file, v.line_number AS line, v.error FROM (VALUES (1)) AS one(n) ` +
-    `LEFT JOIN ${name} v ON v.error IS NOT NULL AND v.${parsed} IS NULL ORDER BY v.line_number`;
+    `SELECT current_setting('${which}_file') AS file, EXISTS (SELECT FROM ${name}) AS filled, v.line_number AS line, v.error ` +
+    `FROM (VALUES (1)) AS one(n) LEFT JOIN ${name} v ON v.error IS NOT NULL AND v.${parsed} IS NULL ORDER BY v.line_number`;
   const options = { timeoutMs: ASK_MS, applicationName: 'Regent access files' };
   const rows = await heartbeat.use(settings, options, async (client) => (await client.query<Mistake>(text)).rows);
   // A server that was taken over reads its own file until it is restarted.
   if (rows[0] === undefined || !isSamePath(rows[0].file, path)) return 'unknown';
+  if (which === 'hba' && !rows[0].filled) return { refused: 'it has no rule, only comments or nothing' };
   const mistakes = rows.filter(({ error }) => error !== null);
   if (mistakes.length === 0) return 'good';
   const told = mistakes.slice(0, MOST_LINES).map(({ line, error }) => `line ${line}: ${error}`);
