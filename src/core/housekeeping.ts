@@ -73,7 +73,7 @@ export function chores(c: Context): Work {
   if (filesAreStale(c) && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
   if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
-  add('slots', slotPlan(c, c.m.slotSeenAtMs));
+  add('slots', slotPlan(c));
   add('logical-slots', logicalWork(c));
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
   let wakeInMs: number | null = null;

@@ -39,7 +39,8 @@ export function remember(o: Observation, before: Memory): Memory {
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   const replies = heardReplies(o, before.replies);
   const slotSeenAtMs = seenSlots(c, before.slotSeenAtMs);
-  const logical = logicalAfter(c, slotSeenAtMs);
+  const withSlots: Context = { ...c, m: { ...before, slotSeenAtMs } };
+  const logical = logicalAfter(withSlots);
   // Every field by its name: a spread that most of the fields override costs V8 more than all that
   // is decided here.
   return {
@@ -57,7 +58,7 @@ export function remember(o: Observation, before: Memory): Memory {
     replies,
     strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
     slotSeenAtMs,
-    strangeSlots: strangeSlots(c, slotSeenAtMs, before.strangeSlots),
+    strangeSlots: strangeSlots(withSlots, before.strangeSlots),
     logical,
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,

@@ -2,7 +2,7 @@
  * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
-import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { type Context, comparedWith, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
 import type { Job, Source } from '../effects.ts';
@@ -103,7 +103,10 @@ export const mendTable: DrawnTable = {
   rows: mendRows,
 };
 
-export function mendDivergence(c: Context, leader: Source): Outcome {
+/** `meanwhile`: for as long as the one that it left cannot be compared with. */
+export function mendDivergence(c: Context, meanwhile: Outcome): Outcome {
+  const leader = comparedWith(c);
+  if (leader === null) return meanwhile;
   const f = factsOf(c, leader);
   const answer = onlyAnswer(mendRows, f);
   const said = { rule: answer.id, because: answer.because };

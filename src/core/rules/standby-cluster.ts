@@ -2,15 +2,7 @@
  * A cluster that follows a server outside of it (`standby_cluster`). No node of it takes writes;
  * the one with the leader key streams from that server, and the others stream from it.
  */
-import {
-  awaitsRemote,
-  type Context,
-  comparedWith,
-  isOpeningForWrites,
-  isStandbyLeader,
-  wantedSource,
-  whyRemoteUnknown,
-} from '../context.ts';
+import { awaitsRemote, type Context, isOpeningForWrites, isStandbyLeader, wantedSource, whyRemoteUnknown } from '../context.ts';
 import { divergenceFrom, isAhead } from '../divergence.ts';
 import { stopsInOrder } from '../effects.ts';
 import { mayStillPromote } from '../failed-promotions.ts';
@@ -106,10 +98,7 @@ export const standbyLeader: Section = {
       id: 'standby-leader.diverged',
       situation: 'it does not stream, or is ahead, and its WAL is not a prefix of that of the server outside; no pause',
       when: (c) => mayHaveLeft(c) && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
-      ask: (c) => {
-        const source = comparedWith(c);
-        return source === null ? { wakeInMs: AGAIN_MS } : mendDivergence(c, source);
-      },
+      ask: (c) => mendDivergence(c, { wakeInMs: AGAIN_MS }),
       because: 'running pg_rewind',
     },
     {

@@ -1,6 +1,6 @@
 /** PostgreSQL runs as a standby and answers. */
 import { choreHoldOffMs } from '../chores.ts';
-import { type Context, comparedWith, wantedSource } from '../context.ts';
+import { type Context, wantedSource } from '../context.ts';
 import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { mayStillPromote, promotionFailed } from '../failed-promotions.ts';
@@ -161,9 +161,7 @@ export const standby: Section = {
       situation: 'this node does not stream, or is ahead of the leader, and its WAL is not a prefix of the leader’s',
       when: (c) => c.otherLeader !== null && !c.paused && divergedFromLeader(c),
       ask: (c) => {
-        const source = comparedWith(c);
-        if (source === null) return { watchMembers: true };
-        const outcome = mendDivergence(c, source);
+        const outcome = mendDivergence(c, { effects: [], watchMembers: true });
         // While nothing mends it, it must not show readers rows that the cluster does not have.
         return { ...outcome, effects: outcome.effects ?? [{ kind: 'demote-now', mode: 'fast' }] };
       },

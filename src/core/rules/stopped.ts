@@ -1,6 +1,6 @@
 /** PostgreSQL is down, and nobody asked for that. */
 import { untold } from '../callbacks.ts';
-import { awaitsRemote, type Context, comparedWith, readyLeader, readySource, wantedSource, whyRemoteUnknown } from '../context.ts';
+import { awaitsRemote, type Context, readyLeader, readySource, wantedSource, whyRemoteUnknown } from '../context.ts';
 import { divergenceFrom, leaderHasLess } from '../divergence.ts';
 import type { Source } from '../effects.ts';
 import { promotionFailed } from '../failed-promotions.ts';
@@ -61,8 +61,7 @@ export const stopped: Section = {
       when: (c) => c.o.pg.dataDir === 'incomplete',
       ask: (c) => {
         if (c.lockMine) return { effects: [{ kind: 'release-leader', optime: null }], wakeInMs: 0 };
-        const source = comparedWith(c);
-        return source === null ? { watchMembers: true, wakeInMs: 1000 } : mendDivergence(c, source);
+        return mendDivergence(c, { watchMembers: true, wakeInMs: 1000 });
       },
       because: 'an interrupted pg_rewind has to be repeated, and needs a primary to read from',
     },
@@ -166,10 +165,7 @@ export const stopped: Section = {
       id: 'stopped.standby-leader-diverged',
       situation: 'this node leads a standby cluster, and its WAL is not a prefix of that of the server outside',
       when: (c) => c.followsRemote && c.lockMine && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
-      ask: (c) => {
-        const source = comparedWith(c);
-        return source === null ? { wakeInMs: 500 } : mendDivergence(c, source);
-      },
+      ask: (c) => mendDivergence(c, { wakeInMs: 500 }),
       because: 'running pg_rewind',
     },
     {
@@ -241,10 +237,7 @@ export const stopped: Section = {
       id: 'stopped.diverged',
       situation: 'the WAL here is not a prefix of the leader’s',
       when: (c) => c.otherLeader !== null && divergenceFrom(c.o.pg, c.o.source) === 'diverged',
-      ask: (c) => {
-        const source = comparedWith(c);
-        return source === null ? { watchMembers: true, wakeInMs: 500 } : mendDivergence(c, source);
-      },
+      ask: (c) => mendDivergence(c, { watchMembers: true, wakeInMs: 500 }),
       because: 'running pg_rewind',
     },
     {

@@ -7,7 +7,6 @@ import { isMemberRecord, LEAVING, type Member, mayLead, type PostgresState } fro
 import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
 import { streamsInOrder } from '../divergence.ts';
 import type { Job } from '../effects.ts';
-import type { Memory } from '../model.ts';
 import { keepsLogical, logicalSlots, rememberLogical } from './logical.ts';
 import { type LogicalMemory, noLogicalMemory } from './logical-work.ts';
 
@@ -32,12 +31,12 @@ function missingSlots(c: Context): readonly string[] {
     .map(({ wanted }) => wanted.name);
 }
 
-/** What the facts of a round change. `c`: with the memory before it; `slotSeenAtMs`: after it. */
-export function logicalAfter(c: Context, slotSeenAtMs: Memory['slotSeenAtMs']): LogicalMemory {
+/** What the facts of a round change. */
+export function logicalAfter(c: Context): LogicalMemory {
   const before = c.m.logical;
   if (before === noLogicalMemory && !keepsLogical(c.o.settings)) return before;
   const after = rememberLogical(c, before);
-  const missing = missingSlots({ ...c, m: { ...c.m, slotSeenAtMs, logical: after } }).length > 0;
+  const missing = missingSlots({ ...c, m: { ...c.m, logical: after } }).length > 0;
   const missingSinceMs = missing ? (after.missingSinceMs ?? c.o.nowMs) : null;
   return missingSinceMs === after.missingSinceMs ? after : { ...after, missingSinceMs };
 }

@@ -112,7 +112,7 @@ describe('whether a copy is safe to read', () => {
     held: { leader: 'b', physical, logical: { app: logical } },
   });
   const proven = (outcome: LogicalOutcome, xmin = '700') =>
-    logicalAfter(standby({ slots: [copy({ catalogXmin: xmin })], more: { logical: [outcome] } }), {}).safeFrom;
+    logicalAfter(standby({ slots: [copy({ catalogXmin: xmin })], more: { logical: [outcome] } })).safeFrom;
   const compared = (c: Context) => work(c)?.compare ?? null;
   const doubts = (safeFrom: Record<string, string>, xmin: string) =>
     doubtsOfPromotion(standby({ slots: [copy({ catalogXmin: xmin })], logical: { safeFrom } }));
@@ -145,19 +145,21 @@ describe('whether a copy is safe to read', () => {
     expect(doubts({}, '700')).toHaveLength(1);
     expect(doubtsOfPromotion(standby({ slots: [] }))).toEqual([expect.stringContaining('is made anew: its consumer misses')]);
     expect(doubtsOfPromotion(standby({ slots: [], told: null }))).toEqual([]);
+    for (const over of [{ plugin: 'wal2json' }, { database: 'other' }, { type: 'physical' as const }])
+      expect(doubtsOfPromotion(standby({ slots: [copy(over)] }))).toEqual([expect.stringContaining('is made anew')]);
   });
 
   it('is to be proven again for another leader, and after a copy', () => {
     const again = standby({ logical: { leader: 'c', safeFrom: { app: '700' } } });
-    expect(logicalAfter(again, {})).toMatchObject({ leader: 'b', safeFrom: {} });
+    expect(logicalAfter(again)).toMatchObject({ leader: 'b', safeFrom: {} });
     const copied = standby({
       logical: { safeFrom: { app: '700' }, broken: ['app'] },
       more: { ended: [ended({ copied: ['app'], stopped: true })] },
     });
-    expect(logicalAfter(copied, {})).toMatchObject({ safeFrom: {}, broken: [], copies: { app: { count: 1, atMs: 9000 } } });
+    expect(logicalAfter(copied)).toMatchObject({ safeFrom: {}, broken: [], copies: { app: { count: 1, atMs: 9000 } } });
     const both = { ...job, slots: ['app', 'other'] };
     const other = standby({ logical: { broken: ['app'] }, more: { ended: [ended({ job: both, copied: ['other'], stopped: true })] } });
-    expect(logicalAfter(other, {})).toMatchObject({ broken: ['app'], copies: { app: { count: 1 }, other: { count: 1 } } });
+    expect(logicalAfter(other)).toMatchObject({ broken: ['app'], copies: { app: { count: 1 }, other: { count: 1 } } });
   });
 
   it('counts transaction ids round the clock', () => {
@@ -233,7 +235,7 @@ describe('slots are copied from the leader', () => {
   it('again at once on data that were copied anew', () => {
     const copies = { app: { count: 3, atMs: 9000 } };
     const cloned = ended({ job: { kind: 'reinitialize', source: job.source, fromLeader: false } });
-    expect(logicalAfter(standby({ logical: { copies }, more: { ended: [cloned] } }), {})).toMatchObject({ copies: {} });
+    expect(logicalAfter(standby({ logical: { copies }, more: { ended: [cloned] } }))).toMatchObject({ copies: {} });
   });
 
   it('and a failure is forgotten once none is missing', () => {
@@ -247,14 +249,14 @@ describe('slots are copied from the leader', () => {
   });
 
   it('from the moment on that a slot is missing', () => {
-    expect(logicalAfter(standby({ slots: [] }), {}).missingSinceMs).toBe(10_000);
-    expect(logicalAfter(standby({ slots: [], logical: { missingSinceMs: 7 } }), {}).missingSinceMs).toBe(7);
-    expect(logicalAfter(standby({ logical: { missingSinceMs: 7 } }), {}).missingSinceMs).toBeNull();
+    expect(logicalAfter(standby({ slots: [] })).missingSinceMs).toBe(10_000);
+    expect(logicalAfter(standby({ slots: [], logical: { missingSinceMs: 7 } })).missingSinceMs).toBe(7);
+    expect(logicalAfter(standby({ logical: { missingSinceMs: 7 } })).missingSinceMs).toBeNull();
   });
 });
 
 it('nothing is remembered where no logical slot is permanent', () => {
   const c = contextOf(standby({ dynamic: { slots: {} } }).o, memory());
-  expect(logicalAfter(c, {})).toBe(noLogicalMemory);
+  expect(logicalAfter(c)).toBe(noLogicalMemory);
   expect(logicalWork(c)).toBeNull();
 });

@@ -25,7 +25,7 @@ type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonly name:
 export function logicalSlots(c: Context): readonly { readonly wanted: WantedLogical; readonly slot: SlotFacts | undefined }[] {
   const { sql } = c.o.pg;
   if (sql === null || c.view === null || !keepsLogical(c.o.settings)) return [];
-  return [...wantedSlots(c, c.m.slotSeenAtMs)].flatMap(([name, wanted]) => {
+  return [...wantedSlots(c)].flatMap(([name, wanted]) => {
     const slot = sql.slots.find((one) => one.name === name);
     // Not ours: a slot that PostgreSQL synchronizes, or that ignore_slots matches.
     const isOurs = wanted.type === 'logical' && !(c.isStandby && slot?.synced === true) && !(slot !== undefined && isIgnored(c, slot));
@@ -159,10 +159,11 @@ function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
 /** What the consumers of a standby that is promoted now may miss, in words for the log. */
 export function doubtsOfPromotion(c: Context): readonly string[] {
   if (!c.isStandby) return [];
-  return logicalSlots(c).flatMap(({ wanted: { name, target }, slot }) => {
+  return logicalSlots(c).flatMap(({ wanted, slot }) => {
+    const { name, target } = wanted;
     const known = `logical replication slot ${name}`;
     const mend = 'compare what its consumer has with the primary, or copy its data again';
-    if (slot?.type !== 'logical' || slot.walStatus === 'lost' || c.m.logical.broken.includes(name))
+    if (!isCopy(slot, wanted) || c.m.logical.broken.includes(name))
       return target === null
         ? []
         : [`${known} was not copied here and is made anew: its consumer misses what was written meanwhile; ${mend}`];

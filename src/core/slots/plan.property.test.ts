@@ -15,7 +15,7 @@ function each(
   fc.assert(
     fc.property(slotRound, ({ o, m }) => {
       const c = contextOf(o, m);
-      const effect = slotPlan(c, m.slotSeenAtMs);
+      const effect = slotPlan(c);
       const plan = effect?.kind === 'sync-slots' ? { ...nothing, ...effect } : nothing;
       judge({ c, plan, of: (name) => o.pg.sql!.slots.find((slot) => slot.name === name)! });
     }),
@@ -61,7 +61,7 @@ describe('the slot decision', () => {
   it('drops in a pause only what an operator gave up, and what is in the place of a wanted slot', () => {
     each(({ c, plan, of }) => {
       if (!c.paused) return;
-      const wanted = wantedSlots(c, c.m.slotSeenAtMs);
+      const wanted = wantedSlots(c);
       for (const name of plan.drop) {
         const spec = wanted.get(name);
         const { type, plugin, database } = of(name);
@@ -104,7 +104,7 @@ describe('the slot decision', () => {
     fc.assert(
       fc.property(slotRound, ({ o, m }) => {
         const c = contextOf(o, m);
-        const wanted = wantedSlots(c, m.slotSeenAtMs);
+        const wanted = wantedSlots(c);
         const forgotten = new Set(Object.keys(c.view?.status?.forgotten ?? {}));
         for (const slot of o.pg.sql!.slots)
           decided.add(slotRows.find(({ when }) => when({ c, slot, wanted: wanted.get(slot.name), forgotten }))!.id);

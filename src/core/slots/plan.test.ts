@@ -16,7 +16,7 @@ function advanced(theirs: ReturnType<typeof member>): unknown {
   const status = { optime: lsn(900), slots: { c: lsn(800) }, retainSlots: [] };
   const seen = view({ leaderName: 'b', members: [member('a'), member('b', { role: 'primary' }), theirs], status });
   const o = observation({ view: seen, settings: on, pg: pg.standby({ slots: [slot('b', 1), slot('c', 500)] }) });
-  const plan = slotPlan(contextOf(o, emptyMemory), {});
+  const plan = slotPlan(contextOf(o, emptyMemory));
   return plan?.kind === 'sync-slots' ? plan.advance : null;
 }
 
@@ -40,7 +40,7 @@ describe('without slots for members that are away, the leader', () => {
     const members = [member('a', { role: 'primary' }), member('b', b), member('c', { lsn: lsn(500), tags: { replicatefrom: 'b' } })];
     const mine = settings('a', { dynamic: { useSlots: true, memberSlotsTtlSeconds: 0 } });
     const o = observation({ view: view({ leaderName: 'a', members }), settings: mine, pg: pg.primary({ slots: [] }) });
-    const plan = slotPlan(contextOf(o, emptyMemory), {});
+    const plan = slotPlan(contextOf(o, emptyMemory));
     return plan?.kind === 'sync-slots' ? plan.create : [];
   };
 
@@ -63,7 +63,7 @@ describe('a logical slot that was found broken on a standby', () => {
     });
     const before = { ...emptyMemory, logical: { ...noLogicalMemory, leader: 'b', broken } };
     const c = contextOf(o, remember(o, before));
-    const effect = slotPlan(c, {});
+    const effect = slotPlan(c);
     return effect?.kind === 'sync-slots' ? effect.drop : [];
   };
 
@@ -113,7 +113,7 @@ describe('the slot of a member that was forgotten', () => {
       emptyMemory,
     );
   const dropped = (c: ReturnType<typeof scene>) => {
-    const plan = slotPlan(c, seenSlots(c, { b: 1, e: 9000 }));
+    const plan = slotPlan({ ...c, m: { ...c.m, slotSeenAtMs: seenSlots(c, { b: 1, e: 9000 }) } });
     return plan?.kind === 'sync-slots' ? plan.drop : [];
   };
 
@@ -154,7 +154,7 @@ describe('a key among the members that is no member’s record', () => {
   it('gets no slot, and is not remembered', () => {
     const seen = seenSlots(c, {});
     expect(Object.keys(seen).sort()).toEqual(['a', 'b']);
-    expect(slotPlan(c, seen)).toMatchObject({ create: ['b'] });
+    expect(slotPlan({ ...c, m: { ...c.m, slotSeenAtMs: seen } })).toMatchObject({ create: ['b'] });
   });
 });
 
@@ -166,7 +166,7 @@ describe('slots that keep nothing, or nothing useful', () => {
     const facts = { slots: [slot('b', 1, { active: true }), ...slots] };
     const cluster = primary ? { ...seen, leader: view({ leaderName: 'a' }).leader } : seen;
     const o = observation({ view: cluster, settings: mine, pg: primary ? pg.primary(facts) : pg.standby(facts) });
-    return slotPlan(contextOf(o, emptyMemory), {});
+    return slotPlan(contextOf(o, emptyMemory));
   };
   it('are made again where a standby would feed back an xmin that no server advances', () => {
     expect(plan([slot('c', 500, { xmin: '725' })])).toMatchObject({ renew: ['c'], drop: [] });

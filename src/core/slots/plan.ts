@@ -78,11 +78,11 @@ export const slotRows: readonly Row[] = [
 ];
 
 /** Returns null when nothing has to change. Logical slots are made and moved in `logical.ts`. */
-export function slotPlan(c: Context, seenAtMs: Readonly<Record<string, number>>): Effect | null {
+export function slotPlan(c: Context): Effect | null {
   const { view, o } = c;
   const sql = o.pg.sql;
   if (view === null || sql === null || !o.settings.dynamic.useSlots) return null;
-  const wanted = wantedSlots(c, seenAtMs);
+  const wanted = wantedSlots(c);
   const existing = new Set(sql.slots.map(({ name }) => name));
   const forgotten = forgottenSlots(view);
   const create = [...wanted].filter(([name, { type }]) => type === 'physical' && !existing.has(name)).map(([name]) => name);

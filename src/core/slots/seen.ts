@@ -30,14 +30,10 @@ const none: Readonly<Record<string, number>> = {};
  * Slots that nothing accounts for and nobody uses, with the moment from which on that has been so.
  * Somebody who makes one by hand does not use it at once.
  */
-export function strangeSlots(
-  c: Context,
-  seenAtMs: Readonly<Record<string, number>>,
-  before: Readonly<Record<string, number>>,
-): Readonly<Record<string, number>> {
+export function strangeSlots(c: Context, before: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const { sql } = c.o.pg;
   if (c.view === null || sql === null) return before;
-  const wanted = sql.slots.length === 0 ? null : wantedSlots(c, seenAtMs);
+  const wanted = sql.slots.length === 0 ? null : wantedSlots(c);
   const strange = wanted === null ? [] : sql.slots.filter((slot) => isStrange(c, slot, wanted.get(slot.name)));
   return strange.length === 0 ? none : Object.fromEntries(strange.map(({ name }) => [name, before[name] ?? c.o.nowMs]));
 }

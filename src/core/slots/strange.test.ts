@@ -32,7 +32,7 @@ function scene(given: readonly SlotFacts[], { dynamic = {}, primary = false, sql
   return contextOf(o, memory({ strangeSlots: Object.fromEntries(given.map(({ name }) => [name, sinceMs])) }));
 }
 
-const plan = (given: readonly SlotFacts[], how: Scene = {}) => slotPlan(scene(given, how), {});
+const plan = (given: readonly SlotFacts[], how: Scene = {}) => slotPlan(scene(given, how));
 const logical = (over: Partial<SlotFacts> = {}, name = 'app') =>
   slot(name, 1, { type: 'logical', plugin: 'pgoutput', database: 'shop', ...over });
 const app = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } as const;
@@ -72,15 +72,15 @@ describe.each([true, false])('a slot that nothing accounts for (on the primary: 
   });
 
   it('is not looked at while this node does not know its place', () => {
-    expect(strangeSlots(scene([slot('app', 1)], { primary, leader: null }), {}, {})).toEqual({});
+    expect(strangeSlots(scene([slot('app', 1)], { primary, leader: null }), {})).toEqual({});
     expect(plan([slot('app', 1)], { primary, leader: primary ? 'b' : null })?.kind === 'sync-slots').toBe(false);
   });
 });
 
 it('the moment from which a slot is unused is remembered, and forgotten when it is used', () => {
-  expect(strangeSlots(scene([slot('app', 1)]), {}, {})).toEqual({ app: 10_000 });
-  expect(strangeSlots(scene([slot('app', 1)]), {}, { app: 500 })).toEqual({ app: 500 });
-  expect(strangeSlots(scene([slot('app', 1, { active: true })]), {}, { app: 500 })).toEqual({});
+  expect(strangeSlots(scene([slot('app', 1)]), {})).toEqual({ app: 10_000 });
+  expect(strangeSlots(scene([slot('app', 1)]), { app: 500 })).toEqual({ app: 500 });
+  expect(strangeSlots(scene([slot('app', 1, { active: true })]), { app: 500 })).toEqual({});
 });
 
 it('a slot by which a subscription copies a table, or that standbys are to have, stays on the primary alone', () => {
@@ -104,7 +104,7 @@ describe('a slot in the place of a wanted one', () => {
 
   it('of a member goes when it is logical, and the member’s is made in the next round', () => {
     const c = scene([], { sql: { slots: [slot('b', 1, { active: true }), logical({}, 'c')] } });
-    expect(slotPlan(c, {})).toMatchObject({ drop: ['c'], create: [] });
+    expect(slotPlan(c)).toMatchObject({ drop: ['c'], create: [] });
   });
 });
 
@@ -121,7 +121,7 @@ describe('a permanent slot', () => {
     const o = scene([logical(), slot('dr', 1)], { dynamic: { slots: both } }).o;
     const c = { ...o, settings: settings('a', { dynamic: o.settings.dynamic, local: { tags: { nofailover: true } } }) };
     const seen = memory({ strangeSlots: { app: 0, dr: 0 } });
-    expect(slotPlan(contextOf(c, seen), {})).toMatchObject({ create: [], drop: ['app', 'dr'] });
+    expect(slotPlan(contextOf(c, seen))).toMatchObject({ create: [], drop: ['app', 'dr'] });
   });
 
   it('is left to PostgreSQL where that synchronizes it, and out of its way', () => {
@@ -152,7 +152,7 @@ it('a slot of a member counts by the member’s own word where the leader’s Pa
     const members = o.dcs.view.members.map((one) => (one.name === 'b' ? { ...one, version } : one));
     const c = contextOf({ ...o, dcs: { known: true, view: { ...o.dcs.view, members } } }, memory());
     const moved = { ...c, o: { ...c.o, pg: pg.standby({ slots: [slot('b', 1, { active: true }), slot('c', 500)] }) } };
-    const effect = slotPlan(moved, {});
+    const effect = slotPlan(moved);
     return effect?.kind === 'sync-slots' ? effect.advance : null;
   };
   expect(at('3.0.2')).toEqual({ c: lsn(1000) });

@@ -1,6 +1,7 @@
 /** Which slots a node should have, and how far a standby may move each. */
 import { isMemberRecord, type Member, mayLead } from '../cluster.ts';
 import { type Context, isStandbyLeader } from '../context.ts';
+import type { Memory, Observation } from '../model.ts';
 import { slotNameOf } from '../slot-names.ts';
 import type { Lsn } from '../units.ts';
 import { upstreamOf } from '../upstream.ts';
@@ -10,12 +11,26 @@ export type WantedSlot =
   | { readonly type: 'physical'; readonly target: Lsn | null }
   | { readonly type: 'logical'; readonly database: string; readonly plugin: string; readonly target: Lsn | null };
 
+type Wanted = ReadonlyMap<string, WantedSlot>;
+
+const known = new WeakMap<Observation, { readonly seen: Memory['slotSeenAtMs']; readonly wanted: Wanted }>();
+
+/** By name; put together once a round, which asks several times. */
+export function wantedSlots(c: Context): Wanted {
+  const seen = c.m.slotSeenAtMs;
+  const before = known.get(c.o);
+  if (before?.seen === seen) return before.wanted;
+  const wanted = collect(c);
+  known.set(c.o, { seen, wanted });
+  return wanted;
+}
+
 /**
- * By name. Every node that may lead keeps a slot for every other streaming member, so that after a
- * failover the new leader still has the WAL the others need. It also keeps the permanent slots. A
- * member that is gone keeps its slot for member_slots_ttl. `seenAtMs`: Memory.slotSeenAtMs.
+ * Every node that may lead keeps a slot for every other streaming member, so that after a failover
+ * the new leader still has the WAL the others need. It also keeps the permanent slots. A member
+ * that is gone keeps its slot for member_slots_ttl.
  */
-export function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number>>): ReadonlyMap<string, WantedSlot> {
+function collect(c: Context): Wanted {
   const wanted = new Map<string, WantedSlot>();
   const { view, o } = c;
   if (view === null) return wanted;
@@ -30,7 +45,7 @@ export function wantedSlots(c: Context, seenAtMs: Readonly<Record<string, number
       wanted.set(slotNameOf(member.name), { type: 'physical', target: reached(c, member) });
   }
   if (keepAll) {
-    for (const [slot, at] of Object.entries(seenAtMs)) {
+    for (const [slot, at] of Object.entries(c.m.slotSeenAtMs)) {
       const fresh = o.nowMs - at < dynamic.memberSlotsTtlSeconds * 1000;
       if (fresh && slot !== slotNameOf(c.me) && !wanted.has(slot)) wanted.set(slot, { type: 'physical', target: published[slot] ?? null });
     }

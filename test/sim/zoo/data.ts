@@ -111,7 +111,7 @@ export const dataMutants: readonly Mutant[] = [
     broken: 'The slot of a member that is gone is dropped at once, and where it was is forgotten.',
     offends: ['S14', 'S22'],
     edits: [
-      at('src/core/slots/wanted.ts', 'wantedSlots.fresh').is('false'),
+      at('src/core/slots/wanted.ts', 'collect.fresh').is('false'),
       at('src/core/housekeeping.ts', 'statusValue').replacing('c.o.settings.dynamic.useSlots ? Object.keys(c.m.slotSeenAtMs) : []', '[]'),
     ],
     verdicts: ['safety', 'liveness'],
