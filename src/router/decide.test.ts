@@ -131,6 +131,24 @@ describe('between two primaries', () => {
     expect(decide({ view: bTook, haproxy: inUse }).commands).toEqual([]);
   });
 
+  it('closes every server of a standby cluster once its leader has ended as a primary', () => {
+    const config = { raw: '', data: { standby_cluster: { host: 'elsewhere' } }, modRevision: '8' };
+    const standby = (role: Member['role'], state?: Member['state'], leader = 'a') => ({
+      ...view(leader, [member('a', role, state), member('b', 'replica')]),
+      config,
+    });
+    expect(decide({ view: standby('primary'), haproxy: inUse }).commands).toEqual([]);
+    const closed = [
+      { kind: 'down', server: 'a' },
+      { kind: 'cut', server: 'a' },
+    ];
+    for (const seen of [standby('standby_leader'), standby('primary', 'stopping'), standby('replica')]) {
+      for (const memory of [aServed, NEW_ROUTER]) expect(decide({ view: seen, haproxy: inUse, memory }).commands).toEqual(closed);
+    }
+    expect(decide({ view: standby('standby_leader'), haproxy: inUse }).because).toBe('a leads a standby cluster, which takes no writes');
+    expect(decide({ view: standby('replica', 'running', 'c'), haproxy: inUse }).commands).toEqual([]);
+  });
+
   it.each([
     ['nobody holds the key', nobody, aServed],
     ['the old one holds it, and is not serving', view('a', [member('a', 'replica'), member('b', 'replica')], '8'), aServed],

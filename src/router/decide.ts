@@ -8,6 +8,9 @@
  * only for a while after the change. It marks every other server down whenever it appears up,
  * because etcd knows better which member leads.
  *
+ * A standby cluster takes no writes: when its leader has ended as a primary, every server goes down,
+ * which the checks would do seconds later.
+ *
  * While nobody holds the leader key the router says nothing. When another member than before has
  * it, the old primary is over: its server goes down and its sessions end at once, and clients wait
  * in the waiting room until the new leader is a running primary. Where HAProxy's file has no such
@@ -18,6 +21,7 @@
  * (haproxy/haproxy#2726, seen with 2.6.12: its own watchdog kills it).
  */
 import { type ClusterView, memberOf } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
 
 export interface HaproxyServer {
   readonly name: string;
@@ -74,15 +78,7 @@ export interface RouterDecision {
 
 export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }: RouterInput): RouterDecision {
   const primary = servingPrimary(view);
-  if (!primary) {
-    const commands = haproxy.hasWaitingRoom ? retire(haproxy.servers, view.leader?.name ?? null, memory) : [];
-    const lost = memory.serving
-      ? view.leader
-        ? `${view.leader.name} holds the leader key, but is not a running primary (yet)`
-        : 'nobody leads'
-      : null;
-    return { commands, memory: { ...memory, serving: false }, because: lost };
-  }
+  if (!primary) return withoutPrimary(view, haproxy, memory);
   const key = `${primary.name}@${primary.term}`;
   const fresh = memory.routed !== key || !memory.serving;
   const routed: RouterMemory = { routed: key, serving: true, routedAtMs: fresh ? monotonicMs : memory.routedAtMs };
@@ -97,6 +93,23 @@ export function routerCommands({ view, haproxy, memory, assertMs, monotonicMs }:
   const commands = steer(haproxy.servers, primary.name, inOfficeMs <= assertMs);
   if (fresh) return { commands, memory: routed, because: `${primary.name} is the primary` };
   return { commands, memory: routed, because: overruled(commands) ? `HAProxy disagreed that ${primary.name} is the primary` : null };
+}
+
+function withoutPrimary(view: ClusterView, haproxy: HaproxyState, memory: RouterMemory): RouterDecision {
+  const leader = view.leader?.name ?? null;
+  const isStandbyCluster = leader !== null && clusterModes(view).standbyCluster;
+  const commands = isStandbyCluster
+    ? closeAll(haproxy.servers, leader)
+    : haproxy.hasWaitingRoom
+      ? retire(haproxy.servers, leader, memory)
+      : [];
+  return { commands, memory: { ...memory, serving: false }, because: memory.serving ? whyNone(leader, isStandbyCluster) : null };
+}
+
+function whyNone(leader: string | null, isStandbyCluster: boolean): string {
+  if (leader === null) return 'nobody leads';
+  if (isStandbyCluster) return `${leader} leads a standby cluster, which takes no writes`;
+  return `${leader} holds the leader key, but is not a running primary (yet)`;
 }
 
 /**
@@ -120,6 +133,11 @@ function retire(servers: readonly HaproxyServer[], successor: string | null, { r
   if (!isKnown || routed === null || routed.startsWith(`${successor}@`)) return [];
   const others = servers.filter(({ name, ours }) => ours && name !== successor);
   return others.flatMap(close);
+}
+
+/** Where HAProxy knows the leader; otherwise they may be another cluster's. */
+function closeAll(servers: readonly HaproxyServer[], leader: string): RouterCommand[] {
+  return servers.some(({ name }) => name === leader) ? servers.filter(({ ours }) => ours).flatMap(close) : [];
 }
 
 function close({ name, up, sessions }: HaproxyServer): RouterCommand[] {

@@ -2,8 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { healthPretty } from '../render/health.ts';
-import { readHaproxy } from './haproxy.ts';
+import { parseStats, readHaproxy } from './haproxy.ts';
 import { judge } from './judge.ts';
+import type { MemberHealth } from './report.ts';
 
 const STATS = '# pxname,svname,status\npostgres_primary,patroni1,UP\npostgres_primary,BACKEND,UP\n';
 const proxy = createServer((_request, response) => response.end(STATS));
@@ -40,3 +41,33 @@ test('without a named HAProxy, health says what it did not look at, and leaves a
     judge({ ...named, haproxy: { ...other, isGuess } }, limits).some(({ message }) => complaint.test(message));
   expect([complains(true), complains(false)]).toEqual([false, true]);
 });
+
+test('a standby cluster takes no writes: an empty pool is wanted where the standby leader itself says no', () => {
+  const limits = { maxLagBytes: 1, maxLagSeconds: 1 };
+  const complaintsOf = (role: string, checkStatus: string) => {
+    const rows = ['writes,a', 'writes,b', 'reads,a'].map((row) => `${row},DOWN,${row === 'writes,b' ? 'L4CON' : checkStatus}`);
+    const proxies = parseStats(['# pxname,svname,status,check_status', ...rows, 'writes,BACKEND,DOWN', ''].join('\n'));
+    const leading: MemberHealth = { ...MEMBER, name: 'a', role };
+    const haproxy = { url: 'http://p', proxies, skipped: null, isGuess: false };
+    const report = {
+      cluster: 'demo',
+      initialize: null,
+      dcsError: null,
+      leader: 'a',
+      paused: false,
+      synchronous: 'off',
+      fence: null,
+    } as const;
+    const problems = judge({ ...report, members: [leading], etcd: [], haproxy }, limits);
+    return problems.filter(({ message }) => message.startsWith('HAProxy')).map(({ level }) => level);
+  };
+  expect(complaintsOf('standby_leader', 'L7STS')).toEqual([]);
+  expect(complaintsOf('standby_leader', 'L4TOUT')).toEqual(['critical']);
+  expect(complaintsOf('leader', 'L7STS')).toEqual(['critical']);
+});
+
+const MEMBER: Omit<MemberHealth, 'name' | 'role'> = {
+  ...{ host: 'a:5432', state: 'streaming', timeline: 1, lagBytes: null, lagSeconds: null, replayBacklogBytes: null, streams: null },
+  ...{ sourceTrouble: null, clientsWait: null, promotionTrouble: null, strangers: [], lockedOut: null, unexplained: null, failing: [] },
+  ...{ because: null, dcs: null, untethered: false, pendingRestart: false, version: null, unreachable: null },
+};

@@ -68,6 +68,9 @@ async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'is
 /** Rows that are sums, and the place where clients wait for a primary. */
 const NO_SERVERS: ReadonlySet<string> = new Set(['BACKEND', 'FRONTEND', 'waiting-room']);
 
+/** A check that HTTP has answered, with whatever code; `* ` while the next one runs. */
+const ANSWERED = /^(?:\* )?L7(?:OK|OKC|STS)$/;
+
 /**
  * Backends that have servers, in the order of the page. Columns are found by name. The first line
  * begins with `# `.
@@ -86,6 +89,9 @@ export function parseStats(csv: string): ProxyHealth[] {
     const named = (wanted: boolean) => servers.filter((cells) => up(cells) === wanted).map((cells) => column(cells, 'svname'));
     // With the waiting room a backend is always UP.
     const status = named(true).length === 0 ? 'DOWN' : column(backend, 'status');
-    return [{ name, status, serversUp: named(true), serversDown: named(false) }];
+    const answering = servers.filter((cells) => !up(cells) && ANSWERED.test(column(cells, 'check_status')));
+    return [
+      { name, status, serversUp: named(true), serversDown: named(false), refusing: answering.map((cells) => column(cells, 'svname')) },
+    ];
   });
 }

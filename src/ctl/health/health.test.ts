@@ -369,11 +369,10 @@ test('where HAProxy is: the option, the environment, the file, the tutorial', ()
 
 test("HAProxy's statistics are read by the names of their columns", () => {
   expect(parseStats('svname,status,pxname\nBACKEND,UP,a\nx,no check,a\ny,MAINT,a\nBACKEND,UP,stats\n')).toEqual([
-    { name: 'a', status: 'UP', serversUp: ['x'], serversDown: ['y'] },
+    { name: 'a', status: 'UP', serversUp: ['x'], serversDown: ['y'], refusing: [] },
   ]);
-  expect(parseStats('svname,status,pxname\nBACKEND,UP,a\nx,DOWN,a\nwaiting-room,no check,a\n')).toEqual([
-    { name: 'a', status: 'DOWN', serversUp: [], serversDown: ['x'] },
-  ]);
+  const waits = 'svname,status,pxname,check_status\nBACKEND,UP,a\nx,DOWN,a,L7STS\ny,DOWN,a,* L7TOUT\nwaiting-room,no check,a\n';
+  expect(parseStats(waits)).toEqual([{ name: 'a', status: 'DOWN', serversUp: [], serversDown: ['x', 'y'], refusing: ['x'] }]);
   expect(parseStats('<html>')).toEqual([]);
 });
 

@@ -164,11 +164,15 @@ function replicates({ role, state, streams }: MemberHealth): boolean {
 
 /**
  * A server that is down is not a fault by itself, because only the primary passes the checks of the
- * write pool. A pool without any server up is a fault.
+ * write pool. A pool without any server up is a fault, unless the cluster takes no writes: then a
+ * pool that the standby leader itself stays out of is one for writes.
  */
-function judgeHaproxy({ haproxy }: HealthReport): Problem[] {
+function judgeHaproxy({ haproxy, leader, members }: HealthReport): Problem[] {
   if (haproxy !== null && haproxy.skipped !== null && !haproxy.isGuess)
     return [warning(`HAProxy could not be asked at ${haproxy.url}: ${haproxy.skipped}`)];
+  const standbyLeader = members.find(({ name, role }) => name === leader && role === 'standby_leader')?.name;
+  const isForWrites = (refusing: readonly string[]) => standbyLeader !== undefined && refusing.includes(standbyLeader);
   const empty = haproxy?.proxies.filter((proxy) => !/^(UP|OPEN)/.test(proxy.status) || proxy.serversUp.length === 0) ?? [];
-  return empty.map((proxy) => critical(`HAProxy cannot send clients anywhere through ${proxy.name}: no server is up`));
+  const faults = empty.filter(({ refusing }) => !isForWrites(refusing));
+  return faults.map((proxy) => critical(`HAProxy cannot send clients anywhere through ${proxy.name}: no server is up`));
 }

@@ -59,6 +59,8 @@ export interface ProxyHealth {
   readonly status: string;
   readonly serversUp: readonly string[];
   readonly serversDown: readonly string[];
+  /** Of those: their REST API answers HAProxy's check, so they are down because it says so. */
+  readonly refusing: readonly string[];
 }
 
 export interface HaproxyHealth {
