@@ -254,7 +254,7 @@ export const localTable = {
     tagKeys,
   ),
   router: freeMap(
-    'Settings of `regent router`; agents pass over them: `haproxy_socket` (an absolute path, required), `primary_backend` (`postgres_primary`), `reconcile_interval` (5 s).',
+    'Settings of `regent router`; agents pass over them: `haproxy_socket` (an absolute path, required), `primary_backend` (`postgres_primary`), `replica_backend` (`postgres_replicas`), `reconcile_interval` (5 s).',
     { as: [] },
   ),
   thread_pool_size: whole(IGNORED_DOC, { min: 1, example: 5 }, { ...IGNORED, env: 'THREAD_POOL_SIZE', envKind: 'text' }),

@@ -40,10 +40,12 @@ describe('haproxyConfig', () => {
     expect(section(text, 'backend postgres_replicas')).not.toContain('waiting-room');
   });
 
-  it('sends reads to every healthy node, whose sessions end by themselves', () => {
+  it('sends reads to every healthy node, and soon to none that is not', () => {
     const replicas = section(text, 'backend postgres_replicas');
     expect(replicas).toContain('option httpchk OPTIONS /read-only');
     expect(replicas).toContain('balance roundrobin');
+    expect(replicas).toMatch(/option redispatch 1\n {4}timeout connect 500ms\n {4}timeout check 500ms\n/);
+    expect(replicas).toContain('default-server inter 1s fastinter 250ms tcp-ut 6s\n');
     expect(replicas).not.toContain('shutdown-sessions');
     expect(replicas.match(/^ {4}server /gm)).toHaveLength(2);
   });

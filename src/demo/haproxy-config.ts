@@ -174,10 +174,20 @@ frontend postgres_read
     default_backend ${REPLICA_BACKEND}
 
 # Every healthy node, the primary too: /read-only answers 200 on all of them. (Asking / here, as is often seen, would leave the primary alone.)
+# A connection that is refused, or not taken within 500 ms, is tried on another node. A node that stands still is out within about 3 s, with
+# regent router within about 2; its sessions are ended then. Those of a host that has vanished without a word end after 6 s in any case.
 backend ${REPLICA_BACKEND}
     balance roundrobin
     option httpchk OPTIONS /read-only
     http-check expect status 200
+    option redispatch 1
+    timeout connect 500ms
+    timeout check 500ms
+    option srvtcpka
+    srvtcpka-idle 3s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
+    default-server inter 1s fastinter 250ms tcp-ut 6s
 ${servers.join('\n')}
 
 ${statsSections(description)}`;

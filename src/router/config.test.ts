@@ -24,6 +24,7 @@ it('needs only the cluster, etcd and the socket', () => {
     etcd: { endpoints: ['http://10.0.0.1:2379', 'http://10.0.0.2:2379'] },
     socketPath: '/run/haproxy.sock',
     backend: 'postgres_primary',
+    readBackend: 'postgres_replicas',
     reconcileMs: 5000,
   });
   expect(settings.log.dir).toBeNull();
@@ -31,9 +32,9 @@ it('needs only the cluster, etcd and the socket', () => {
 
 it('takes its own settings', () => {
   const settings = load(
-    'scope: demo\netcd: {host: e:1}\nrouter: {haproxy_socket: /s, primary_backend: b, reconcile_interval: 2}\nlog: {level: DEBUG, dir: /var/log/x}\n',
+    'scope: demo\netcd: {host: e:1}\nrouter: {haproxy_socket: /s, primary_backend: b, replica_backend: c, reconcile_interval: 2}\nlog: {level: DEBUG, dir: /var/log/x}\n',
   );
-  expect(settings).toMatchObject({ backend: 'b', reconcileMs: 2000, log: { level: 'DEBUG', dir: null } });
+  expect(settings).toMatchObject({ backend: 'b', readBackend: 'c', reconcileMs: 2000, log: { level: 'DEBUG', dir: null } });
 });
 
 it.each([

@@ -22,6 +22,7 @@ export interface RouterSettings {
   readonly log: LogSettings;
   readonly socketPath: string;
   readonly backend: string;
+  readonly readBackend: string;
   readonly reconcileMs: number;
   /** Problems elsewhere in the same sections that do not prevent the router from working. */
   readonly warnings: readonly string[];
@@ -34,6 +35,7 @@ const proxyName = z.string().regex(/^[A-Za-z0-9_.:-]+$/, "must be a name as HAPr
 const routerSchema = z.strictObject({
   haproxy_socket: z.string().startsWith('/', "must be the absolute path of HAProxy's stats socket"),
   primary_backend: proxyName.default('postgres_primary'),
+  replica_backend: proxyName.default('postgres_replicas'),
   reconcile_interval: z.coerce.number().min(0.5).max(3600).default(5),
 });
 
@@ -52,6 +54,7 @@ export function loadRouterSettings(path: string | null, env: Environment): Route
     log: logSettings(parsed.log),
     socketPath: own.haproxy_socket,
     backend: own.primary_backend,
+    readBackend: own.replica_backend,
     reconcileMs: own.reconcile_interval * 1000,
     warnings: problems.map((problem) => `${problem.path}: ${problem.message}`),
   };

@@ -47,6 +47,8 @@ const server = (name: string, up: boolean, more: Partial<HaproxyServer> = {}): H
   up,
   ours: true,
   sessions: 0,
+  silent: false,
+  address: null,
   ...more,
 });
 const aLeads = view('a', [member('a', 'primary'), member('b', 'replica')]);

@@ -8,8 +8,8 @@
  * only for a while after the change. It marks every other server down whenever it appears up,
  * because etcd knows better which member leads.
  *
- * A standby cluster takes no writes: when its leader has ended as a primary, every server goes down,
- * which the checks would do seconds later.
+ * A standby cluster takes no writes: when its leader has ended as a primary, every server goes
+ * down, which the checks would do seconds later.
  *
  * While nobody holds the leader key the router says nothing. When another member than before has
  * it, the old primary is over: its server goes down and its sessions end at once, and clients wait
@@ -32,6 +32,10 @@ export interface HaproxyServer {
    */
   readonly ours: boolean;
   readonly sessions: number;
+  /** Nothing answered its last check. A check that was refused with a status was answered. */
+  readonly silent: boolean;
+  /** Of its PostgreSQL, as HAProxy shows it. Null: HAProxy does not. */
+  readonly address: string | null;
 }
 
 export interface HaproxyState {

@@ -61,10 +61,21 @@ describe('the state', () => {
     expect(state.hasWaitingRoom).toBe(false);
   });
 
+  it('tells which servers left their last check without an answer, and where PostgreSQL is', async () => {
+    const rows = ['L7OK', 'L7STS', 'L7TOUT', '* L4CON', 'L4TOUT'].map((check, i) => `b,s${i},0,0,,UP,${check},10.0.0.${i}:5432`);
+    answers = () => `# pxname,svname,qcur,scur,slim,status,check_status,addr\n${rows.join('\n')}\n\n`;
+    const { servers } = await haproxy().state();
+    expect(servers.map(({ silent }) => silent)).toEqual([false, false, true, true, true]);
+    expect(servers[1]?.address).toBe('10.0.0.1:5432');
+  });
+
   it('has the waiting room apart', async () => {
     const room = (limit: string) => `${HEADER}\nb,a,0,3,${limit},UP,,\nb,waiting-room,0,1,1,no check,,\n\n`;
     answers = () => room('1000');
-    expect(await haproxy().state()).toEqual({ servers: [{ name: 'a', up: true, ours: true, sessions: 3 }], hasWaitingRoom: true });
+    expect(await haproxy().state()).toEqual({
+      servers: [{ name: 'a', up: true, ours: true, sessions: 3, silent: false, address: null }],
+      hasWaitingRoom: true,
+    });
     // HAProxy 3 would leave clients in the queue.
     answers = () => room('');
     expect((await haproxy().state()).hasWaitingRoom).toBe(false);

@@ -59,7 +59,7 @@ export function createHaproxy({ socketPath, backend, clock, timeoutMs }: Haproxy
       const servers = rows.map(toServer).filter(({ name }) => name !== WAITING_ROOM);
       if (servers.length > 0) return { servers, hasWaitingRoom: servers.length < rows.length && withoutLimit(rows) === null };
       throw new RegentError('HAPROXY_NO_BACKEND', `HAProxy has no backend '${backend}' with servers`, {
-        mend: 'set router.primary_backend to the backend that holds the members',
+        mend: 'set router.primary_backend and router.replica_backend to the backends that hold the members',
       });
     },
     run: async (commands) => {
@@ -166,6 +166,9 @@ function splitCsv(line: string): string[] {
   return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map((match) => match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
 }
 
+/** HAProxy's codes for no connection, or no word in time; `* ` while the next check runs. */
+const UNANSWERED = /^(?:\* )?(?:L4TOUT|L4CON|L6TOUT|L7TOUT)$/;
+
 function toServer(row: Readonly<Record<string, string>>): HaproxyServer {
   const status = row['status'] ?? '';
   return {
@@ -175,5 +178,7 @@ function toServer(row: Readonly<Record<string, string>>): HaproxyServer {
     // `no check` are not.
     ours: status.startsWith('UP') || status.startsWith('DOWN'),
     sessions: Number(row['scur'] ?? 0),
+    silent: UNANSWERED.test(row['check_status'] ?? ''),
+    address: row['addr'] || null,
   };
 }

@@ -9,6 +9,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { loadRouterSettings, type RouterSettings } from './config.ts';
 import { createHaproxy, type Haproxy } from './haproxy-socket.ts';
+import { postgresAnswers } from './probe.ts';
+import { watchReaders } from './readers.ts';
 import { watchReloads } from './reload-sign.ts';
 import { createRouter, ROUTER_ASSERT_MS, type RouterOptions } from './router.ts';
 import { createWaitingRoom } from './waiting-room.ts';
@@ -18,13 +20,14 @@ const HAPROXY_TIMEOUT_MS = 1000;
 const USAGE = `usage: regent router [FILE | DIRECTORY]
 
 Watches etcd and tells HAProxy through its stats socket which member is primary, so that HAProxy follows a switchover in milliseconds.
-HAProxy's own health checks go on. Without the router, they alone decide.
+A server for reads that does not answer is taken out of its pool. HAProxy's own health checks go on. Without the router, they alone decide.
 
 Reads scope, namespace, etcd3 and log of the cluster's file (or the PATRONI_* variables), and:
 
   router:
     haproxy_socket: /run/haproxy/admin.sock   # stats socket ... level admin
     primary_backend: postgres_primary         # its servers have the members' names
+    replica_backend: postgres_replicas        # a server here that does not answer gets no readers
     reconcile_interval: 5                     # seconds
 `;
 
@@ -47,7 +50,7 @@ export async function routerMain(argv: readonly string[]): Promise<number> {
 }
 
 async function run(settings: RouterSettings): Promise<void> {
-  const { scope, namespace, etcd, socketPath, backend, reconcileMs } = settings;
+  const { scope, namespace, etcd, socketPath, backend, readBackend, reconcileMs } = settings;
   const clock = createSystemClock();
   const log = createLog(settings.log, {
     secrets: () => [etcd.password ?? ''],
@@ -68,11 +71,17 @@ async function run(settings: RouterSettings): Promise<void> {
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });
+  const readers = watchReaders({
+    haproxy: createHaproxy({ socketPath, backend: readBackend, clock, timeoutMs: HAPROXY_TIMEOUT_MS }),
+    answers: (address, timeoutMs) => postgresAnswers(address, timeoutMs, clock),
+    clock,
+    log,
+  });
   router.start();
   log.info(`router of ${scope}: backend ${backend} of HAProxy at ${socketPath}`);
   const signal = await stopped;
   log.info(`${signal}: HAProxy continues with its own health checks`);
-  await router.stop();
+  await Promise.all([router.stop(), readers.close()]);
   dcs.close();
   await log.close();
 }

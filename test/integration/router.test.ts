@@ -61,8 +61,8 @@ function startRouter(reconcileMs = 1000): void {
   router.start();
 }
 
-const rowOf = async (server: string) => {
-  const rows = parseStat(await askHaproxy(stage.socketPath, 'show stat postgres_primary -1 -1', clock, 1000));
+const rowOf = async (server: string, backend = 'postgres_primary') => {
+  const rows = parseStat(await askHaproxy(stage.socketPath, `show stat ${backend} -1 -1`, clock, 1000));
   return rows.find(({ svname }) => svname === server)!;
 };
 const roomIsOccupied = () => until('the waiting room is occupied', async () => (await rowOf(WAITING_ROOM))['scur'] === '1');
@@ -241,7 +241,7 @@ describe('regent router', () => {
     await routedTo('b');
   });
 
-  it('runs from a configuration file until it is told to stop', async () => {
+  it('runs from a configuration file until it is told to stop, and takes a node that stands still from the readers', async () => {
     const bundle = join(stage.folder, 'router.mjs');
     const entry = join(import.meta.dirname, 'support/router-process.ts');
     buildSync({ entryPoints: [entry], bundle: true, platform: 'node', format: 'esm', outfile: bundle, banner: { js: REQUIRE } });
@@ -253,6 +253,14 @@ describe('regent router', () => {
       said += text;
     });
     await until('it has found the primary', () => said.includes('a is the primary'));
+    const readers = await readersOfBoth();
+    const began = performance.now();
+    stage.members['b']!.frozen = 'all';
+    await readers.b.closed;
+    console.log(`router: the sessions with a node that stands still ended after ${(performance.now() - began).toFixed(0)} ms`);
+    expect(await stateOf('b')).toMatch(/^DOWN/);
+    await until('it has said so', () => said.includes('b does not answer: readers go to others'));
+    readers.a.leave();
     const code = new Promise((resolve) => program?.once('exit', resolve));
     program.kill('SIGTERM');
     expect(await code).toBe(0);
@@ -260,6 +268,18 @@ describe('regent router', () => {
 });
 
 describe('without a router', () => {
+  it('a reader whose node refuses is served by another at once, and a node that stands still is out after three checks', async () => {
+    await stage.members['b']!.stop();
+    const before = performance.now();
+    const visits = Array.from({ length: 4 }, () => stage.visit('read'));
+    expect(await Promise.all(visits.map((one) => one.name))).toEqual(['a', 'a', 'a', 'a']);
+    expect(performance.now() - before).toBeLessThan(1000);
+    for (const one of visits) one.leave();
+    await stage.members['b']!.start();
+    stage.members['b']!.frozen = 'agent';
+    await until('b gets no readers', async () => (await stateOf('b')).startsWith('DOWN'), 6000);
+  });
+
   it('a client that comes while no server is up waits for the checks to find one', async () => {
     await demote('a');
     await until('the checks have taken a down', async () => (await upServers()).length === 0);
@@ -353,6 +373,17 @@ describe('clients that come and go', () => {
     expect(longestMs).toBeLessThan(3000);
   });
 });
+
+/** One reader on each member. */
+async function readersOfBoth() {
+  const visits = [stage.visit('read'), stage.visit('read')] as const;
+  const names = await Promise.all(visits.map((one) => one.name));
+  expect(names.toSorted()).toEqual(['a', 'b']);
+  return names[0] === 'a' ? { a: visits[0], b: visits[1] } : { a: visits[1], b: visits[0] };
+}
+
+/** Of a server for reads. */
+const stateOf = async (server: string) => (await rowOf(server, 'postgres_replicas'))['status']!;
 
 const haproxyPid = async () => /^Pid: (\d+)/m.exec(await askHaproxy(stage.socketPath, 'show info', clock, 1000))?.[1];
 

@@ -77,6 +77,8 @@ export class SimHaproxy implements Haproxy {
       up: server.up,
       ours: true,
       sessions: alive(server).length,
+      silent: false,
+      address: null,
     }));
     return Promise.resolve({ servers: seen, hasWaitingRoom: true });
   }

@@ -12,8 +12,10 @@ import { haproxyConfig, LOG_TO_STDOUT } from '../../../src/demo/haproxy-config.t
 
 export interface StandIn {
   readonly name: string;
-  /** What GET /primary is answered with. */
+  /** What /primary is answered with; /read-only is answered with 200. */
   status: number;
+  /** Which part stands still: takes connections, and says nothing. */
+  frozen: 'nothing' | 'agent' | 'all';
   /** Refuses connections, as a server that is down. */
   stop(): Promise<void>;
   /** Refuses new connections and keeps those that it has. */
@@ -29,7 +31,7 @@ export interface HaproxyStage {
    * Connects to the frontend. `name` resolves to who answered, null when the connection was closed
    * without a word.
    */
-  visit(): { readonly name: Promise<string | null>; readonly closed: Promise<void>; leave(): void };
+  visit(pool?: 'write' | 'read'): { readonly name: Promise<string | null>; readonly closed: Promise<void>; leave(): void };
   /** Returns at once; the new process takes over a moment later. */
   reload(): void;
   close(): Promise<void>;
@@ -51,11 +53,20 @@ async function freePort(): Promise<number> {
 async function standIn(name: string): Promise<{ member: StandIn; port: number; restPort: number; close(): Promise<void> }> {
   let server: Server | null = null;
   const sockets = new Set<Socket>();
+  const member: StandIn = {
+    ...{ name, status: 503, frozen: 'nothing' },
+    stop: () => stop(),
+    refuse: () => {
+      server?.close();
+      server = null;
+    },
+    start: async () => void (await start(port)),
+  };
   const start = (port: number) => {
     server = createServer((socket) => {
       sockets.add(socket);
       socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
-      socket.write(name);
+      if (member.frozen !== 'all') socket.write(name);
     });
     return listening(server, port);
   };
@@ -66,12 +77,9 @@ async function standIn(name: string): Promise<{ member: StandIn; port: number; r
     server = null;
   };
   const port = await start(0);
-  const refuse = () => {
-    server?.close();
-    server = null;
-  };
-  const member: StandIn = { name, status: 503, stop, refuse, start: async () => void (await start(port)) };
-  const rest = createHttpServer((_request, response) => response.writeHead(member.status).end());
+  const rest = createHttpServer(({ url }, response) => {
+    if (member.frozen === 'nothing') response.writeHead(url === '/read-only' ? 200 : member.status).end();
+  });
   const restPort = await listening(rest);
   const close = async () => {
     rest.closeAllConnections();
@@ -99,8 +107,8 @@ export async function startHaproxyStage(names: readonly string[], checks: string
     socketPath,
     folder,
     members: Object.fromEntries(standIns.map(({ member }) => [member.name, member])),
-    visit: () => {
-      const socket = connect(frontendPort, '127.0.0.1');
+    visit: (pool = 'write') => {
+      const socket = connect(pool === 'write' ? frontendPort : readPort, '127.0.0.1');
       socket.on('error', () => undefined);
       const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
       const name = new Promise<string | null>((resolve) => {
