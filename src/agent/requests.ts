@@ -34,7 +34,7 @@ interface RequestPorts {
 
 /** What a request is judged by, and what it may set going. */
 interface RequestScene {
-  readonly rounds: Pick<RoundsView, 'last' | 'onEnd'>;
+  readonly rounds: Pick<RoundsView, 'last' | 'memory' | 'onEnd'>;
   readonly job: Pick<JobSlot, 'running' | 'cancel'>;
   /** A round must see what was asked for. */
   readonly wake: () => void;
@@ -195,7 +195,8 @@ export class Requests {
     // A server that refuses the agent is known by its files, and a restart needs no more.
     const known = pg?.state === 'stopped' || (pg?.state === 'running' && pg.lockedOut !== undefined);
     if (pg === undefined || (pg.sql === null && (!known || pg.dataDir !== 'valid'))) return unknown;
-    const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? 'replica' : 'primary';
+    const standby = this.#scene.rounds.memory.role === 'standby_leader' ? 'standby_leader' : 'replica';
+    const role = (pg.sql === null ? pg.standbySignal : pg.sql.inRecovery) ? standby : 'primary';
     if (request.role !== undefined && request.role !== role) return unsatisfied;
     // Of a server that is down or refuses the agent, this cannot be told; a start makes pending
     // settings effective in any case.
