@@ -26,6 +26,10 @@ describe('runCommand', () => {
     expect(result.stdout).toBe('secret words');
   });
 
+  test('has its time where that is longer than a timer can count: a primary_start_timeout of a month, for pre_promote', async () => {
+    expect(await runCommand('sleep', ['0.1'], { timeoutMs: 30 * 24 * 3600 * 1000 })).toMatchObject({ code: 0, cause: 'exit' });
+  });
+
   test('says which program could not be started', async () => {
     await expect(runCommand('no-such-program-here', [], { timeoutMs: 1000 })).rejects.toMatchObject({ code: 'COMMAND_NOT_STARTED' });
   });

@@ -6,6 +6,7 @@
  */
 import { RegentError } from './errors.ts';
 import { launch } from './launch.ts';
+import { LONGEST_TIMER_MS } from './timers.ts';
 
 export interface RunOptions {
   /** From now until SIGTERM goes to the group. SIGKILL follows `killGraceMs` later. */
@@ -165,7 +166,7 @@ export function runCommand(file: string, args: readonly string[], options: RunOp
       killTimer = setTimeout(() => signalGroup(pid, 'SIGKILL'), options.killGraceMs ?? 2000);
     };
     const onAbort = () => end('aborted');
-    const deadline = setTimeout(() => end('timeout'), options.timeoutMs);
+    const deadline = setTimeout(() => end('timeout'), Math.min(options.timeoutMs, LONGEST_TIMER_MS));
     const finish = (act: () => void) => {
       if (settled) return;
       settled = true;

@@ -1,10 +1,8 @@
 import { openSync, readSync } from 'node:fs';
 import type { Clock } from '../../ports/clock.ts';
 import { RegentError } from '../../support/errors.ts';
+import { LONGEST_TIMER_MS } from '../../support/timers.ts';
 import { createBootCounter } from './boot-counter.ts';
-
-/** setTimeout fires at once for anything longer. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 /**
  * The clock of a Linux machine. bootMs comes from /proc/uptime, read again when the machine may
