@@ -3,7 +3,8 @@
  * that starts while etcd is away uses it. Format: docs/dialect.md, "Files". Patroni reads it as
  * well, should the node go back to it.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DYNAMIC_CACHE } from '../ports/settings.ts';
 import { isJsonObject, parseJson, stringifyDefault } from '../support/big-json.ts';
@@ -24,40 +25,33 @@ export function readDynamicCache(dataDir: string): JsonObject | null {
 
 /**
  * Replaces the file as a whole or not at all. True when the file holds `raw` now. False when it
- * does not, because the data directory, space or permission is missing. Never throws: the next
- * change tries again.
+ * does not, because the data directory, space or permission is missing. Never rejects: the next
+ * change tries again. Not two at a time. PostgreSQL's disk may need seconds for it, and the agent
+ * renews its lease meanwhile.
  */
-export function writeDynamicCache(dataDir: string, raw: JsonObject): boolean {
+export async function writeDynamicCache(dataDir: string, raw: JsonObject): Promise<boolean> {
   const target = join(dataDir, DYNAMIC_CACHE);
   const temporary = `${target}.new`;
   const text = stringifyDefault(raw);
   try {
     // As PostgreSQL's own files: readable for the group where the directory is.
-    const groupReads = (statSync(dataDir).mode & 0o050) === 0o050;
-    if (sameText(target, text)) return true;
-    rmSync(temporary, { force: true });
-    writeWhole(temporary, text, groupReads ? 0o640 : 0o600);
-    renameSync(temporary, target);
+    const groupReads = ((await stat(dataDir)).mode & 0o050) === 0o050;
+    if ((await readFile(target, 'utf8').catch(() => null)) === text) return true;
+    await rm(temporary, { force: true });
+    await writeWhole(temporary, text, groupReads ? 0o640 : 0o600);
+    await rename(temporary, target);
     return true;
   } catch {
     return false;
   }
 }
 
-function sameText(path: string, text: string): boolean {
+async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+  const file = await open(path, 'wx', mode);
   try {
-    return readFileSync(path, 'utf8') === text;
-  } catch {
-    return false;
-  }
-}
-
-function writeWhole(path: string, text: string, mode: number): void {
-  const file = openSync(path, 'wx', mode);
-  try {
-    writeSync(file, text);
-    fsyncSync(file);
+    await file.writeFile(text);
+    await file.sync();
   } finally {
-    closeSync(file);
+    await file.close();
   }
 }

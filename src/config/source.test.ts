@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { beforeEach, describe, expect, it, test } from 'vitest';
+import { beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
 import { keptLog } from '../../test/fixtures/operator-port.ts';
 import type { ConfigKey } from '../core/cluster.ts';
@@ -107,16 +107,22 @@ describe('a file with a part that needs a restart of the agent', () => {
   });
 });
 
-test('the settings in force are saved again over those that a copy of the data brought along', () => {
+test('the settings in force are saved in the background, and again over those that a copy of the data brought along', async () => {
   const path = write(BASE);
   const dataDir = dirname(path);
   writeFileSync(path, BASE.replace('/data/a', dataDir));
   const settings = createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log });
   settings.adopt({ data: { ttl: 40 }, modRevision: '1' });
   settings.save();
-  writeDynamicCache(dataDir, { ttl: 99 });
+  // The disk may hang: nobody has waited for it.
+  expect(readDynamicCache(dataDir)).toBeNull();
+  await vi.waitFor(() => expect(readDynamicCache(dataDir)).toEqual({ ttl: 40 }));
+  await writeDynamicCache(dataDir, { ttl: 99 });
+  settings.adopt({ data: { ttl: 41 }, modRevision: '2' });
   settings.save();
-  expect(readDynamicCache(dataDir)).toEqual({ ttl: 40 });
+  settings.adopt({ data: { ttl: 42 }, modRevision: '3' });
+  settings.save();
+  await vi.waitFor(() => expect(readDynamicCache(dataDir)).toEqual({ ttl: 42 }));
 });
 
 describe('findings about the dynamic configuration', () => {

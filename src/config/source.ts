@@ -8,6 +8,7 @@ import type { Log } from '../ports/log.ts';
 import type { ReloadPreview, SettingsSource } from '../ports/settings.ts';
 import { ensureError } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
+import { oneAtATime } from '../support/one-at-a-time.ts';
 import { readDynamicCache, writeDynamicCache } from './cache.ts';
 import { blockProblems } from './dcs-block.ts';
 import { DYNAMIC_SOURCE, resolveDynamic } from './dynamic.ts';
@@ -117,9 +118,11 @@ class FileAndDcs implements SettingsSource {
   }
 
   save(): void {
-    // A copy or a rewind may have put another's in its place, so the file itself is looked at.
-    writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw);
+    void this.#saving(undefined);
   }
+
+  /** A copy or a rewind may have put another's in its place, so the file itself is looked at. */
+  readonly #saving = oneAtATime(() => writeDynamicCache(this.#settings.postgresql.dataDir, this.#dynamicRaw));
 
   /** The file alone does not tell: the cluster's synchronous_mode decides what the list does. */
   #listOfStandbys(mode: DynamicSettings['synchronousMode']): ConfigProblem[] {

@@ -31,7 +31,7 @@ export interface SettingsSource {
   bootstrapConfig(): JsonObject;
   /**
    * Remembers the dynamic configuration beside the data. An agent that starts without etcd uses it.
-   * Bounded, never throws.
+   * In the background: nobody waits for the disk. Never throws.
    */
   save(): void;
   local(): LocalSettings;
