@@ -1,6 +1,8 @@
 /** Gives the lead up in good order, before a switchover or the end of the agent. */
 import type { ClusterView } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
+import type { PostgresFacts } from '../../core/postgres-facts.ts';
+import { observeTimeoutMs } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Dcs } from '../../ports/dcs.ts';
 import type { Watchdog } from '../../ports/guard.ts';
@@ -75,14 +77,14 @@ export async function stopInOrder(
   signal: AbortSignal,
 ): Promise<void> {
   const { pg, log } = ports;
-  const before = await pg.observe({ timeoutMs: 1000 });
-  const isPrimary = before.sql !== null && !before.sql.inRecovery;
-  if (isPrimary) {
+  const before = await pg.observe({ timeoutMs: observeTimeoutMs(ports.settings.current().dynamic) });
+  const isPrimary = mayBePrimary(before);
+  if (isPrimary && before.sql !== null) {
     await pg
       .checkpoint({ timeoutMs: checkpointMs, signal })
       .catch((error: unknown) => log.warning(`checkpoint before the stop failed: ${String(error)}`));
     await refuseLockedOut(ports);
-  } else await leaveSync(ports, ports.leaving, signal);
+  } else if (!isPrimary) await leaveSync(ports, ports.leaving, signal);
   const drain = isPrimary ? await withoutTheSilent(ports, plan, signal) : {};
   ports.stopping();
   // Told once, as soon as nothing can write here any more: the successor will need what the script
@@ -106,6 +108,15 @@ export async function stopInOrder(
   if (after.state !== 'stopped') throw new RegentError('STOP_FAILED', `PostgreSQL is still ${after.state} after a fast stop`);
   if (isPrimary) await ended();
   await stopped();
+}
+
+/**
+ * A primary that does not answer just now is one by its files: its key is to be released, and its
+ * guard to rest, as those of any other. One that has died was not stopped in good order.
+ */
+function mayBePrimary({ sql, postmaster, standbySignal, recoverySignal }: PostgresFacts): boolean {
+  if (sql !== null) return !sql.inRecovery;
+  return postmaster !== null && !standbySignal && recoverySignal !== true;
 }
 
 /**
