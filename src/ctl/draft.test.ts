@@ -59,6 +59,21 @@ test('a change by somebody else in between does not cost the text', async () => 
   expect(err).toMatch(/Error: Config modification aborted due to concurrent changes\nYour edit is kept in .*demo-config\.yaml; later: /);
 });
 
+test('an edit that goes on after a refusal does not take back what somebody else has changed meanwhile', async () => {
+  let isChanged = false;
+  const change = () => {
+    if (!isChanged) etcd.put('demo', 'config', { ...stored(), loop_wait: 7 });
+    isChanged = true;
+  };
+  let reads = 0;
+  etcd.beforeRead = () => (++reads > 1 ? change() : undefined);
+  etcd.beforeWrite = change;
+  const env = editor('s/ttl: 30/ttl: soon/', 's/soon/25/');
+  const { code, err } = await ctl(['edit-config'], { etcd, input: 'y\ny\n', env });
+  expect([code, stored()['loop_wait'], stored()['ttl']]).toEqual([1, 7, 30]);
+  expect(err).toContain('Error: Config modification aborted due to concurrent changes\nYour edit is kept in ');
+});
+
 test('an unchanged text, and a change the operator gave up, leave no file', async () => {
   await ctl(['edit-config'], { etcd, env: { EDITOR: 'false', TMPDIR: directory } });
   await ctl(['edit-config'], { etcd, input: 'n\n', env: editor('s/ttl: 30/ttl: 25/') });

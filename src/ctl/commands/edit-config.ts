@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { outOfRangeProblems, validateDynamicPatch } from '../../config/dynamic.ts';
 import { patchMerge } from '../../config/merge.ts';
 import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
+import type { ClusterView } from '../../core/cluster.ts';
 import { ensureError } from '../../support/errors.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
@@ -28,13 +29,15 @@ const STDIN = '-';
 
 export async function run(ctx: Ctx, [name]: readonly string[], options: EditOptions): Promise<void> {
   const cluster = await ctx.cluster(name);
+  // Read once: an edit that goes on after a refusal began with this, and must not take back what
+  // somebody else has changed meanwhile.
+  const view = await ctx.read(cluster);
   if (pairsOf(options).length > 0 || options.replace !== undefined || options.apply !== undefined)
-    return change(ctx, cluster, options, null);
-  return withDraft(ctx, cluster, (draft) => change(ctx, cluster, options, draft));
+    return change(ctx, cluster, view, options, null);
+  return withDraft(ctx, cluster, (draft) => change(ctx, cluster, view, options, draft));
 }
 
-async function change(ctx: Ctx, cluster: string, options: EditOptions, draft: Draft | null): Promise<void> {
-  const view = await ctx.read(cluster);
+async function change(ctx: Ctx, cluster: string, view: ClusterView, options: EditOptions, draft: Draft | null): Promise<void> {
   const { config } = view;
   if (!config) throw await refuseFor(ctx, view, cluster, `The config key does not exist in the cluster ${cluster}`);
   const before = toYaml(config.data);
