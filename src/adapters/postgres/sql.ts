@@ -46,7 +46,7 @@ const sockets = new WeakMap<pg.Client, Socket>();
 export async function connect(options: ConnectOptions): Promise<pg.Client> {
   const deadline = performance.now() + options.connectTimeoutMs;
   let failure: unknown = null;
-  for (const ssl of tlsAttempts(options)) {
+  for (const ssl of tlsAttempts(options.host, options.credentials.options)) {
     const leftMs = Math.ceil(deadline - performance.now());
     if (leftMs <= 0) break;
     try {
@@ -192,12 +192,11 @@ async function attempt(options: ConnectOptions, ssl: TlsOptions | false, timeout
 }
 
 /**
- * The order of libpq's sslmode,
+ * The order of libpq's sslmode, `given` with its names,
  * https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS.
  */
-function tlsAttempts(options: ConnectOptions): ReadonlyArray<TlsOptions | false> {
-  if (options.host.startsWith('/')) return [false];
-  const given = options.credentials.options;
+export function tlsAttempts(host: string, given: Readonly<Record<string, string>>): ReadonlyArray<TlsOptions | false> {
+  if (host.startsWith('/')) return [false];
   const mode = given['sslmode'] ?? 'prefer';
   if (mode === 'disable') return [false];
   const base: TlsOptions = {
@@ -223,6 +222,6 @@ function tlsAttempts(options: ConnectOptions): ReadonlyArray<TlsOptions | false>
  * The server has no TLS, or pg_hba.conf wants the other kind of connection. Anything else would
  * fail the other way too.
  */
-function mayTryOtherEncryption(error: unknown): boolean {
+export function mayTryOtherEncryption(error: unknown): boolean {
   return sqlState(error) === '28000' || (error instanceof Error && error.message.startsWith('The server does not support SSL'));
 }

@@ -1,39 +1,46 @@
-/** As whom `query` connects, by the startup packet that a listener gets. */
-
-import type { AddressInfo } from 'node:net';
+/** How query encrypts its connection, against a server that says what it is asked for. */
 import { createServer, type Server } from 'node:net';
-import { userInfo } from 'node:os';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { amend, ctl, tutorialCluster } from '../../../test/fixtures/ctl.ts';
 
-// The driver reads it when it is loaded.
-vi.stubEnv('USER', undefined);
+const SSL_REQUEST = 80_877_103;
+let server: Server | null = null;
+afterEach(() => void server?.close());
 
-let server: Server;
-let names: string[];
+/** PostgreSQL's ErrorResponse. */
+function refusal(code: string, message: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${code}\0M${message}\0\0`);
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([head, fields]);
+}
 
-beforeEach(async () => {
-  names = [];
-  server = createServer((socket) => {
+/** A server without TLS that lets nobody in. */
+async function asked(env: Record<string, string>): Promise<{ readonly ways: readonly string[]; readonly out: string }> {
+  const ways: string[] = [];
+  const listening = createServer((socket) => {
+    socket.on('error', () => undefined);
     socket.once('data', (packet) => {
-      const words = packet.subarray(8).toString().split('\0');
-      names.push(words[words.indexOf('user') + 1] ?? '');
-      socket.destroy();
+      const encrypts = packet.length === 8 && packet.readInt32BE(4) === SSL_REQUEST;
+      ways.push(encrypts ? 'TLS' : 'plain');
+      socket.end(encrypts ? 'N' : refusal('28000', 'no entry'));
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-});
-
-afterEach(() => new Promise((resolve) => server.close(resolve)));
-
-test.each<[string, string[], Record<string, string>, string]>([
-  ['the user of the system, where nothing names one, not even $USER', [], {}, userInfo().username],
-  ['the superuser of the configuration', [], { PATRONI_SUPERUSER_USERNAME: 'boss' }, 'boss'],
-  ['libpq’s variable', [], { PATRONI_SUPERUSER_USERNAME: 'boss', PGUSER: 'me' }, 'me'],
-  ['the one on the command line', ['-U', 'you'], { PGUSER: 'me' }, 'you'],
-])('connects as %s', async (_, words, env, expected) => {
+  server = listening;
+  await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
+  const address = listening.address();
   const etcd = tutorialCluster();
-  amend(etcd, 'demo', 'patroni1', { conn_url: `postgres://127.0.0.1:${(server.address() as AddressInfo).port}/postgres` });
-  expect((await ctl(['query', '-c', 'SELECT 1', ...words], { etcd, env })).code).toBe(1);
-  expect(names).toEqual([expected]);
+  amend(etcd, 'demo', 'patroni1', { conn_url: `postgres://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/postgres` });
+  const { out } = await ctl(['query', '-c', 'SELECT 1'], { etcd, env });
+  return { ways, out };
+}
+
+test.each<[Record<string, string>, readonly string[], RegExp]>([
+  [{}, ['TLS', 'plain'], /28000, no entry/],
+  [{ PGSSLMODE: 'disable' }, ['plain'], /28000, no entry/],
+  [{ PGSSLMODE: 'allow' }, ['plain', 'TLS'], /does not support SSL/],
+  [{ PGSSLMODE: 'require' }, ['TLS'], /does not support SSL/],
+])('with %j the server is asked as libpq would ask', async (env, ways, out) => {
+  expect(await asked(env)).toEqual({ ways, out: expect.stringMatching(out) });
 });

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import type { ClusterView, Member } from '../../core/cluster.ts';
+import { mayTryOtherEncryption, tlsAttempts } from '../../adapters/postgres/sql.ts';
+import type { ClusterView } from '../../core/cluster.ts';
 import { sourceOf } from '../../core/context.ts';
+import type { Source } from '../../core/effects.ts';
 import { codeOf, ensureError } from '../../support/errors.ts';
 import type { JsonValue } from '../../support/json.ts';
 import type { Format, RoleChoice } from '../choices.ts';
@@ -115,21 +117,34 @@ class Session {
     const { member, role } = this.#options;
     const wanted = role ?? (member === undefined ? 'leader' : 'any');
     const chosen = membersByRole(view, wanted).find((each) => member === undefined || each.name === member);
-    const client = chosen && this.#clientFor(chosen);
+    const address = chosen && sourceOf(chosen);
     const whom = member !== undefined ? ` to member ${member}` : role !== undefined ? ` to role '${role}'` : '';
     const none = { ...HEADLESS, rows: [[now(), `No connection${whom} is available`]] };
-    if (!client) return none;
-    try {
-      await client.connect();
-      if (wanted === 'any' || wanted === 'leader') return client;
-      const answer = await client.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby');
-      if (answer.rows[0]?.standby === (wanted !== 'primary')) return client;
-      await client.end();
-      return none;
-    } catch (error) {
-      await client.end().catch(() => undefined);
-      return { ...HEADLESS, rows: [[now(), failureText(error, client)]] };
+    if (!address) return none;
+    let failure = '';
+    for (const ssl of tlsAttempts(address.host, this.#encryption())) {
+      const client = this.#clientFor(address, ssl);
+      try {
+        await client.connect();
+        if (await plays(client, wanted)) return client;
+        await client.end();
+        return none;
+      } catch (error) {
+        await client.end().catch(() => undefined);
+        failure = failureText(error, client);
+        if (!mayTryOtherEncryption(error)) break;
+      }
     }
+    return { ...HEADLESS, rows: [[now(), failure]] };
+  }
+
+  /** By libpq's environment, else as the agent connects. */
+  #encryption(): Readonly<Record<string, string>> {
+    const env = Object.entries(SSL_VARIABLES).flatMap(([name, variable]) => {
+      const value = this.#env[variable];
+      return value ? [[name, value] as const] : [];
+    });
+    return { ...this.#config.superuser?.options, ...Object.fromEntries(env) };
   }
 
   /**
@@ -137,9 +152,7 @@ class Session {
    * configuration's superuser, then, as libpq does, the name of the system's user. The driver would
    * read that from $USER, which a cron job or a container may lack.
    */
-  #clientFor(member: Member): pg.Client | null {
-    const address = sourceOf(member);
-    if (!address) return null;
+  #clientFor(address: Source, ssl: ReturnType<typeof tlsAttempts>[number]): pg.Client {
     const { superuser } = this.#config;
     const user = this.#options.username ?? this.#env['PGUSER'] ?? (superuser?.username || userName());
     const password = this.#password ?? this.#env['PGPASSWORD'] ?? (user === superuser?.username ? superuser?.password : null);
@@ -149,7 +162,7 @@ class Session {
       database: this.#options.dbname ?? this.#env['PGDATABASE'] ?? 'postgres',
       user,
       ...(password == null ? {} : { password }),
-      ...sslOf(this.#env['PGSSLMODE'] ?? superuser?.options['sslmode'], superuser?.options['sslrootcert']),
+      ssl,
       application_name: 'Patroni ctl',
       connectionTimeoutMillis: CONNECT_MS,
       keepAlive: true,
@@ -164,16 +177,19 @@ class Session {
   }
 }
 
-function sslOf(mode: string | undefined, rootcert: string | undefined): pg.ClientConfig {
-  if (mode === undefined || ['disable', 'allow', 'prefer'].includes(mode)) return {};
-  const verify = mode.startsWith('verify-');
-  return {
-    ssl: {
-      rejectUnauthorized: verify,
-      ...(rootcert === undefined ? {} : { ca: readFileSync(rootcert, 'utf8') }),
-      ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
-    },
-  };
+/** libpq's variables, by what they set. */
+const SSL_VARIABLES = {
+  sslmode: 'PGSSLMODE',
+  sslcert: 'PGSSLCERT',
+  sslkey: 'PGSSLKEY',
+  sslrootcert: 'PGSSLROOTCERT',
+} as const;
+
+/** It is what the role that was asked for wants. */
+async function plays(client: pg.Client, wanted: RoleChoice): Promise<boolean> {
+  if (wanted === 'any' || wanted === 'leader') return true;
+  const answer = await client.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby');
+  return answer.rows[0]?.standby === (wanted !== 'primary');
 }
 
 /** Values become text, except those for which JSON has a form of its own. */
