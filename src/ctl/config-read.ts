@@ -5,6 +5,7 @@
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { sleep } from '../ports/clock.ts';
 import type { Ctx } from './context.ts';
+import { warn } from './warn.ts';
 
 /** Agents are woken by the change, and apply it within two rounds. */
 const LOOK_MS = 150;
@@ -21,14 +22,14 @@ export function isBehind({ raw, state }: Member, revision: string): boolean {
  * warning.
  */
 export async function untilConfigIsRead(ctx: Ctx, cluster: string, seen?: ClusterView): Promise<ClusterView> {
-  const { clock, stderr } = ctx.io;
+  const { clock } = ctx.io;
   let view = seen ?? (await ctx.read(cluster));
   for (let looked = 1; ; looked += 1) {
     const revision = view.config?.modRevision ?? '0';
     const behind = view.members.filter((member) => isBehind(member, revision)).map((member) => member.name);
     if (behind.length === 0) return view;
     if (looked >= LOOKS) {
-      stderr.write(`Warning: not yet applied by ${behind.join(', ')}: whether it needs a restart is not known\n`);
+      warn(ctx, `not yet applied by ${behind.join(', ')}: whether it needs a restart is not known`);
       return view;
     }
     await sleep(clock, LOOK_MS);

@@ -206,6 +206,37 @@ test('a cluster without a leader is distinguished from one that does not exist',
   );
 });
 
+test('where nobody can be elected, a switchover is not told to wait, but what would help', async () => {
+  etcd
+    .put('demo', 'config', { synchronous_mode: 'quorum' })
+    .put('demo', 'sync', { leader: 'patroni1', quorum: 1, sync_standby: 'patroni2,patroni3' })
+    .remove('demo', 'leader');
+  etcd.remove('demo', 'members/patroni1');
+  amend(etcd, 'demo', 'patroni3', { api_url: 'http://127.0.0.1:1/patroni' });
+  const { err } = await ctl(['switchover', '--force'], { etcd });
+  expect(err).toBe(
+    'Error: This cluster has no leader\n' +
+      'Nobody can be elected: only patroni1, or patroni2 and patroni3, surely have every acknowledged commit, and of these only patroni2 is there.\n' +
+      'Start one of patroni1, patroni3: then a leader is elected, and nothing is lost. ' +
+      'Or name a candidate: regentctl failover demo --candidate MEMBER\n',
+  );
+  // The question comes after the cost.
+  const asked = await ctl(['failover', '--candidate', 'patroni2'], { etcd, input: 'n\n' });
+  expect(asked).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^Warning: acknowledged commits may be lost: [\s\S]*\nError: Aborting failover\n$/),
+  });
+});
+
+test('a failover from a leader that answers, which hands over in good order, has no cost to tell', async () => {
+  expect((await ctl(['failover', '--candidate', 'patroni2', '--force'], { etcd })).err).toBe('');
+  etcd.put('demo', 'status', { optime: 67109865 });
+  amend(etcd, 'demo', 'patroni1', { api_url: 'http://127.0.0.1:1/patroni' });
+  expect((await ctl(['failover', '--candidate', 'patroni2', '--force'], { etcd })).err).toMatch(
+    /^Warning: acknowledged commits may be lost: synchronous_mode is off.*\nWarning: patroni2 has WAL up to .* 1 bytes? more/,
+  );
+});
+
 test('a member too old for /switchover is asked for /failover', async () => {
   members.answer(({ what }) => (what === 'POST /switchover' ? { status: 501, text: 'Server does not support this operation' } : 'done'));
   await ctl(['switchover', '--force'], { etcd });
@@ -292,6 +323,10 @@ test('after a failover to the last one left, commits wait, and standard error sa
   expect(await ctl(words, { etcd })).toMatchObject({
     code: 0,
     err:
+      'Warning: acknowledged commits may be lost: each is on patroni1 and on 1 of patroni2, patroni3, of which patroni1, patroni3 are not there\n' +
+      'Warning: patroni2 has WAL up to 0/40003E8, and nobody told a later position; what the last leader wrote after it last told its ' +
+      'position (every 2 s) is not known\n' +
+      'Warning: to lose nothing, start one of patroni1, patroni3: then a leader is elected, and nothing is lost\n' +
       'Commits on patroni2 still wait: its synchronous standbys do not answer (patroni3, patroni1). ' +
       'They go on when it has dropped them, or one is back.\n',
   });

@@ -3,6 +3,7 @@
  * questions, the request to the leader, and the request written into etcd when no member can be
  * reached.
  */
+import { costOfNaming, electionHindrance, electionMend } from '../core/advice/election.ts';
 import { type ClusterView, type Member, mayLead, memberOf, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
 import { isoFromEpochMs } from '../support/iso-time.ts';
@@ -10,12 +11,14 @@ import type { JsonObject } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import { availability } from './availability.ts';
 import { type Ctx, DCS_TIMEOUT_MS, leaderMember, noAnswer } from './context.ts';
+import { electionNow } from './election.ts';
 import { type CtlError, refuse } from './errors.ts';
 import { awaitRequest, outcomeMs } from './handover-wait.ts';
 import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import { type RestAnswer, said } from './rest.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
+import { sentence, warn } from './warn.ts';
 
 export type Action = 'switchover' | 'failover';
 
@@ -54,11 +57,7 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
   const force = options.force ?? false;
   const current = view.leader?.name ?? null;
   if (action === 'switchover' && current === null) {
-    const wait = clusterModes(view).paused
-      ? `It is paused, so nobody is elected: ${ctx.called} resume ${cluster}`
-      : 'Wait for the election';
-    const mend = `${wait}, or name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`;
-    throw await refuseFor(ctx, view, cluster, 'This cluster has no leader', mend);
+    throw await refuseFor(ctx, view, cluster, 'This cluster has no leader', await withoutLeader(ctx, view, cluster));
   }
   const leader = action === 'failover' || force ? (options.leader ?? current) : (options.leader ?? (await askLeader(ctx, view)));
   if (leader !== null && current !== null && leader !== current)
@@ -76,9 +75,27 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
       `${why}. Candidates: ${names.join(', ')}`,
     );
   }
+  if (action === 'failover') await warnOfLoss(ctx, view, candidate);
   if (action === 'failover' && !force && current !== null) await confirmAsynchronous(ctx, view, candidate);
   const at = action === 'failover' ? null : await scheduleOf(ctx, view, options);
   return { leader, candidate: candidate === '' ? null : candidate, at };
+}
+
+/** What to do instead of a switchover. */
+async function withoutLeader(ctx: Ctx, view: ClusterView, cluster: string): Promise<string> {
+  const byName = `name a candidate: ${ctx.called} failover ${cluster} --candidate MEMBER`;
+  if (clusterModes(view).paused) return `It is paused, so nobody is elected: ${ctx.called} resume ${cluster}, or ${byName}`;
+  const election = await electionNow(ctx, view);
+  const hindrance = election && electionHindrance(election);
+  if (election === null || hindrance === null) return `Wait for the election, or ${byName}`;
+  const mend = electionMend(election);
+  return `${sentence(hindrance)}.\n${mend === null ? sentence(byName) : `${sentence(mend)}. Or ${byName}`}`;
+}
+
+/** Before the question, and in place of it. A leader that answers hands over in good order. */
+async function warnOfLoss(ctx: Ctx, view: ClusterView, candidate: string): Promise<void> {
+  const election = await electionNow(ctx, view);
+  if (election !== null) for (const line of costOfNaming(election, candidate)) warn(ctx, line);
 }
 
 /** Scripts often name a former leader. So does a tutorial after the failover it has just shown. */

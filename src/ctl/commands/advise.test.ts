@@ -42,6 +42,30 @@ test('the command has the options of this one, so that it can be copied', async 
   expect(out).toContain(' Failover fence: lease, because synchronous_mode is off');
 });
 
+test('while nobody leads: what that waits for, and no reckoning with a leader that is not there', async () => {
+  promises();
+  etcd.remove('demo', 'leader');
+  for (const gone of ['patroni1', 'patroni3']) etcd.remove('demo', `members/${gone}`);
+  const { out } = await ctl(['advise'], { etcd });
+  expect(out.split('\n').slice(0, 3)).toEqual([
+    ' Nobody leads now, so nobody can write: nobody can be elected: only patroni1, or patroni2 and patroni3, surely have every acknowledged commit, and of these only patroni2 is there',
+    ' To lose nothing, start one of patroni1, patroni3: then a leader is elected, and nothing is lost',
+    ' To name one, at a cost that is told before: regentctl failover demo --candidate MEMBER',
+  ]);
+  expect(out).not.toMatch(/If the leader|node dead|Nothing would make|most useful first/);
+  expect(out).toContain('synchronous_mode_strict');
+  const json = JSON.parse((await ctl(['advise', '-f', 'json'], { etcd })).out);
+  expect(json).toMatchObject({
+    faults: [],
+    improvements: [],
+    no_leader: expect.arrayContaining([expect.stringMatching(/^To lose nothing/)]),
+  });
+  etcd.put('demo', 'config', { pause: true, synchronous_mode: 'quorum' });
+  expect((await ctl(['advise'], { etcd })).out).toContain(' To have one elected: regentctl resume demo\n');
+  etcd.put('demo', 'config', {}).remove('demo', 'sync');
+  expect((await ctl(['advise'], { etcd })).out).toMatch(/^ Nobody leads now, so nobody can write: a leader is being elected\n/);
+});
+
 test('nothing to improve', async () => {
   promises();
   etcd.put('demo', 'config', { synchronous_mode: 'quorum', synchronous_mode_strict: true, primary_start_timeout: 0 });

@@ -14,6 +14,7 @@ import { pageText } from '../editor.ts';
 import { CtlError, refuse } from '../errors.ts';
 import { refuseFor } from '../members.ts';
 import { refusedParameters } from '../refused-parameters.ts';
+import { warn } from '../warn.ts';
 import { toYaml, yamlMapping } from '../yaml.ts';
 
 export interface EditOptions {
@@ -51,13 +52,12 @@ async function change(ctx: Ctx, cluster: string, view: ClusterView, options: Edi
   const wrong = mistakes(after, config.data);
   const errors = wrong.filter((problem) => problem.severity === 'error');
   if (errors.length > 0) throw refuse(errors.map(formatProblem).join('\n'), 'Nothing was changed.');
-  const warn = (text: string) => void ctx.io.stderr.write(`Warning: ${text}\n`);
-  for (const warning of wrong) warn(formatProblem(warning));
+  for (const warning of wrong) warn(ctx, formatProblem(warning));
   const { refused, overruled, unasked } = await refusedParameters(ctx, view, after, config.data);
   if (refused.length > 0 && !options.force) throw refuse(refused.join('\n'), 'Nothing was changed. Use --force to store it anyway.');
-  for (const line of refused) warn(`${line}; it is stored anyway, and members ignore it or use the nearest valid value`);
-  for (const line of overruled) warn(line);
-  if (unasked !== null) warn(`no PostgreSQL could be asked whether it accepts the parameters: ${unasked}`);
+  for (const line of refused) warn(ctx, `${line}; it is stored anyway, and members ignore it or use the nearest valid value`);
+  for (const line of overruled) warn(ctx, line);
+  if (unasked !== null) warn(ctx, `no PostgreSQL could be asked whether it accepts the parameters: ${unasked}`);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');

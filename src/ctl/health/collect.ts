@@ -3,6 +3,7 @@
  * what could not be learned.
  */
 import { bracketed } from '../../config/hostport.ts';
+import { electionHindrance, electionMend, electionOf } from '../../core/advice/election.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import { sourceOf } from '../../core/context.ts';
@@ -14,6 +15,7 @@ import { ensureError, RegentError } from '../../support/errors.ts';
 import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { type Availability, availability, EXPIRED, UNAVAILABLE } from '../availability.ts';
 import type { Ctx } from '../context.ts';
+import { dynamicOf } from '../dynamic-of.ts';
 import { fenceHealth } from './fence.ts';
 import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
 import type { HealthReport, MemberHealth } from './report.ts';
@@ -48,23 +50,44 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
   const [read, etcd, proxies] = await Promise.all([reading, dcs.health({ timeoutMs: ETCD_MS }), haproxy && readHaproxy(haproxy, names)]);
   if (read instanceof Error) {
     const mend = read instanceof RegentError && read.mend !== null ? `${read.message.endsWith('.') ? '' : '.'} ${read.mend}` : '';
-    const unknown = { initialize: null, leader: null, paused: false, synchronous: 'off', fence: null, members: [] } as const;
+    const unknown = {
+      initialize: null,
+      leader: null,
+      hindrance: null,
+      paused: false,
+      synchronous: 'off',
+      fence: null,
+      members: [],
+    } as const;
     return { report: { cluster, dcsError: `${read.message}${mend}`, ...unknown, etcd, haproxy: proxies }, view: null };
   }
   const modes = clusterModes(read);
+  const members = await membersHealth(ctx, read);
   const report = {
     cluster,
     initialize: read.initialize,
     dcsError: null,
     leader: read.leader?.name ?? null,
+    hindrance: read.leader === null ? hindranceOf(read, members) : null,
     paused: modes.paused,
     synchronous: modes.synchronousMode,
     fence: fenceHealth(read),
-    members: await membersHealth(ctx, read),
+    members,
     etcd,
     haproxy: proxies,
   };
   return { report, view: read };
+}
+
+function hindranceOf(view: ClusterView, members: readonly MemberHealth[]): string | null {
+  const answers = ({ name }: Member) => members.some((one) => one.name === name && one.unreachable === null);
+  const election = electionOf(view, dynamicOf(view), (member) => member.state === 'running' && answers(member));
+  const hindrance = electionHindrance(election);
+  const mend = electionMend(election);
+  return (
+    hindrance &&
+    `; ${hindrance}${mend === null ? '' : `; ${mend}`}; "regentctl failover --candidate NAME" makes one lead, and says before what it may cost`
+  );
 }
 
 /**

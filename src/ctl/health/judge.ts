@@ -49,7 +49,8 @@ function judgeCluster(report: HealthReport): Problem[] {
   if (report.members.length === 0) return [critical('the cluster has no members')];
   const problems: Problem[] = [];
   const leader = report.members.find((member) => member.name === report.leader);
-  if (report.leader === null) problems.push(critical(`the cluster has no leader${report.paused ? LEADERLESS_IN_PAUSE : ''}`));
+  if (report.leader === null)
+    problems.push(critical(`the cluster has no leader${report.paused ? LEADERLESS_IN_PAUSE : (report.hindrance ?? '')}`));
   else if (!leader) problems.push(critical(`the leader ${report.leader} is not among the members`));
   else if (leader.state === UNAVAILABLE) problems.push(critical(`the leader ${leader.unreachable ?? `${leader.name} is ${UNAVAILABLE}`}`));
   else if (leader.role === 'leader' && leader.state !== 'running')

@@ -39,6 +39,20 @@ test('two primaries are critical while no member leads', async () => {
   expect(out).toContain('critical: patroni1, patroni2, patroni3 all run as primaries, and none of them leads\n');
 });
 
+test('no leader, and nobody who could be elected: critical, with what helps', async () => {
+  etcd
+    .put('demo', 'config', { synchronous_mode: 'quorum' })
+    .put('demo', 'sync', { leader: 'patroni1', quorum: 1, sync_standby: 'patroni2,patroni3' })
+    .remove('demo', 'leader');
+  for (const gone of ['patroni1', 'patroni3']) amend(etcd, 'demo', gone, { api_url: 'http://127.0.0.1:1/patroni' });
+  const { out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(out).toContain(
+    'critical: the cluster has no leader; nobody can be elected: only patroni1, or patroni2 and patroni3, surely have every acknowledged commit, ' +
+      'and of these only patroni2 is there; start one of patroni1, patroni3: then a leader is elected, and nothing is lost; ' +
+      '"regentctl failover --candidate NAME" makes one lead, and says before what it may cost\n',
+  );
+});
+
 test('a key from before a change of leader makes no second primary of a member that says otherwise', async () => {
   amend(etcd, 'demo', 'patroni2', { role: 'primary' });
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).code).toBe(0);

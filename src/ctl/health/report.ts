@@ -79,6 +79,8 @@ export interface HealthReport {
   /** Why etcd could not be read. The members are unknown then. */
   readonly dcsError: string | null;
   readonly leader: string | null;
+  /** Why nobody is elected while nobody leads, and what to do. Null: nothing keeps a leader off. */
+  readonly hindrance: string | null;
   readonly paused: boolean;
   readonly synchronous: 'off' | 'on' | 'quorum';
   /** Null: etcd could not be read. */

@@ -11,6 +11,8 @@ export interface Advice {
   readonly cluster: string;
   /** What is in force, in short. */
   readonly lines: readonly string[];
+  /** Nobody leads: why, and what helps. Then faults and improvements are empty. */
+  readonly leaderless: readonly string[];
   readonly fence: JsonObject;
   readonly faults: readonly FaultAdvice[];
   readonly settings: readonly SettingCost[];
@@ -26,7 +28,7 @@ const NOTES = [
   ' synchronous_commit below "on" are never covered, nor are faults that come together.',
 ];
 
-export function advicePretty({ cluster, lines, faults, settings, improvements }: Advice): string {
+export function advicePretty({ cluster, lines, leaderless, faults, settings, improvements }: Advice): string {
   const faultRows = faults.map(({ fault, outage, loss, because, source }) => [
     fault,
     `${outageText(outage)}${source === 'settings' ? '' : ' *'}`,
@@ -37,23 +39,27 @@ export function advicePretty({ cluster, lines, faults, settings, improvements }:
   const settingColumns = ['Setting', 'Value', 'What it costs'].map((name) => ({ name }));
   const settingRows = settings.map(({ setting, value, cost }) => [setting, value, cost]);
   return [
-    ...lines.map((line) => ` ${line}`),
-    renderTable(columns, faultRows, ` Cluster: ${cluster} `),
-    ...NOTES,
+    ...[...lines, ...leaderless].map((line) => ` ${line}`),
+    ...(faultRows.length === 0 ? [] : [renderTable(columns, faultRows, ` Cluster: ${cluster} `), ...NOTES]),
     renderTable(settingColumns, settingRows, ' Settings '),
-    improvements.length === 0 ? ' Nothing would make failovers quicker or safer.' : ' What would improve this, the most useful first:',
-    ...improvements.flatMap(({ gain, cost, command }, index) => [
-      `  ${index + 1}. ${gain}`,
-      `     costs: ${cost}`,
-      ...(command === null ? [] : [`     ${command}`]),
-    ]),
+    ...(leaderless.length === 0 ? improvementLines(improvements) : []),
   ].join('\n');
 }
 
-export function adviceObject({ cluster, fence, faults, settings, improvements }: Advice): JsonObject {
+const improvementLines = (improvements: Advice['improvements']): readonly string[] => [
+  improvements.length === 0 ? ' Nothing would make failovers quicker or safer.' : ' What would improve this, the most useful first:',
+  ...improvements.flatMap(({ gain, cost, command }, index) => [
+    `  ${index + 1}. ${gain}`,
+    `     costs: ${cost}`,
+    ...(command === null ? [] : [`     ${command}`]),
+  ]),
+];
+
+export function adviceObject({ cluster, leaderless, fence, faults, settings, improvements }: Advice): JsonObject {
   return {
     scope: cluster,
     ...fence,
+    ...(leaderless.length === 0 ? {} : { no_leader: [...leaderless] }),
     faults: faults.map(({ id, fault, outage, loss, source, because }) => ({
       fault,
       outage: outageText(outage),

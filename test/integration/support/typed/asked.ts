@@ -75,9 +75,11 @@ function handovers(typed: Typer, done: Typer): void {
   });
   const old = { ...DONE, 'POST /switchover': { status: 501, text: 'Server does not support this operation' } };
   typed('switchover --force', { rest: old, note: 'an old member' });
-  for (const line of ['switchover', 'switchover --force', 'failover --force', 'failover --candidate pg2 --force'])
-    done(line, { keys: { leader: null }, note: 'no leader' });
-  done('failover --candidate pg2 --force', { keys: { leader: null, 'members/pg1': null }, note: 'nobody leads' });
+  for (const line of ['switchover', 'switchover --force', 'failover --force']) done(line, { keys: { leader: null }, note: 'no leader' });
+  const told = { why: 'costs are told', err: /^Warning: acknowledged commits may be lost: synchronous_mode is off/ } as const;
+  typed('failover --candidate pg2 --force', { rest: DONE, keys: { leader: null }, note: 'no leader', differs: told });
+  const nobody = { leader: null, 'members/pg1': null };
+  typed('failover --candidate pg2 --force', { rest: DONE, keys: nobody, note: 'nobody leads', differs: told });
   for (const line of ['switchover nosuch', 'failover nosuch --candidate x --force']) done(line);
   const tagged = (...names: string[]) => Object.fromEntries(names.map((name) => [`members/${name}`, { tags: { nofailover: true } }]));
   done('switchover --force', { keys: tagged('pg2', 'pg3'), note: 'nofailover' });

@@ -23,6 +23,7 @@ export const DIFFERENCES = {
   'asks once': 'reinit asks once whether to cancel what is in progress.',
   'pending question': 'The question before a scheduled restart --pending has its own words.',
   'result unknown': 'A switchover whose end is not known is called that, as in Patroni after 4.1.4.',
+  'costs are told': 'Before it asks, standard error says what a change may cost, and how that is known.',
   'requested by': 'A request in etcd also says who made it, and when.',
   'parameters are asked about': 'edit-config asks a member whether PostgreSQL takes new parameters.',
   'bad settings': 'edit-config refuses a value that members could not use, and warns of keys they do not know.',
