@@ -4,16 +4,16 @@
  * may make PostgreSQL writable. What keeps a promise, or tells others where the lead is, comes
  * first.
  */
-import { isoFromEpochMs } from '../support/iso-time.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { untold } from './callbacks.ts';
 import { type Chore, type ChoreKind, choreHoldOffMs } from './chores.ts';
-import type { HistoryEntry, StatusKey } from './cluster.ts';
+import type { StatusKey } from './cluster.ts';
 import { type Context, hasLeader, isOnSlot, isStandbyLeader, pointsAt, primaryRole, readySource, wantedSource } from './context.ts';
 import { streamsInOrder } from './divergence.ts';
 import type { Effect, ServerRole } from './effects.ts';
 import { failsafeKey } from './failsafe.ts';
 import { carriedForgotten } from './forgotten.ts';
+import { disprovedHistory, historyKey } from './history-key.ts';
 import { resumeForLimits } from './let-go.ts';
 import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
@@ -66,7 +66,7 @@ export function chores(c: Context): Work {
     add('config', configKey(c));
     // This order matters: a position in /status is on a timeline that /history knows. A member on a
     // later timeline then need not compare itself with it.
-    add('status', leads ? historyKey(c) : disprovedHistory(c), statusKey(c));
+    add('status', leads ? historyKey(c) : disprovedHistory(c, hasOtherHistory(c)), statusKey(c));
     add('failsafe', failsafeKey(c));
   }
   // The files wait, and what was in their way still is.
@@ -127,28 +127,6 @@ function initializeKey({ view, o }: Context): Effect | null {
 
 function configKey({ view, o }: Context): Effect | null {
   return view !== null && view.config === null ? { kind: 'write-config', data: o.settings.dynamic.raw, expected: null } : null;
-}
-
-function historyKey(c: Context): Effect | null {
-  const value = historyValue(c);
-  return value === null ? null : { kind: 'write-history', value };
-}
-
-/**
- * Lines of /history that are not in the history this standby leader has from the server outside.
- * They would be held against every member as soon as the cluster follows nobody any more.
- */
-function disprovedHistory(c: Context): Effect | null {
-  // As it stands in etcd: `view` leaves it out in a standby cluster.
-  const recorded = c.o.dcs.known ? c.o.dcs.view.history : [];
-  const timeline = c.o.pg.sql?.timeline ?? null;
-  const own = c.o.pg.localHistory;
-  const isOwnKnown = timeline === 1 || own.length > 0;
-  if (timeline === null || !isOwnKnown || !hasOtherHistory(c)) return null;
-  const kept = recorded.filter((line) => own.some((entry) => entry.timeline === line.timeline && entry.switchLsn === line.switchLsn));
-  return kept.length === recorded.length
-    ? null
-    : { kind: 'write-history', value: kept.map((entry) => historyLine(c, entry, recorded, false)) };
 }
 
 function statusKey(c: Context): Effect | null {
@@ -226,32 +204,6 @@ function sameStatus(now: StatusKey | null, value: JsonObject): boolean {
   )
     return false;
   return slots.every(([name, lsn]) => before[name] === lsn) && retained.join() === now.retainSlots.join();
-}
-
-/** The `history` key, when it lags behind the timeline this leader is on; null: as it should be. */
-export function historyValue(c: Context): JsonValue[] | null {
-  const timeline = c.o.pg.sql?.timeline ?? null;
-  const recorded = c.view?.history ?? [];
-  if (timeline === null) return null;
-  if (timeline === 1) return recorded.length > 0 ? [] : null;
-  const last = recorded.at(-1);
-  const own = c.o.pg.localHistory;
-  // After a time as a standby cluster the number may be that of another timeline.
-  const isKnown = last?.timeline === timeline - 1 && (own.at(-1)?.timeline !== last.timeline || own.at(-1)?.switchLsn === last.switchLsn);
-  if (isKnown && last.timestamp !== undefined && last.newLeader !== undefined) return null;
-  if (own.at(-1)?.timeline !== timeline - 1) return null;
-  const max = c.o.settings.dynamic.maxTimelinesHistory;
-  const kept = max > 0 ? own.slice(-max) : own;
-  return kept.map((entry, i) => historyLine(c, entry, recorded, i === kept.length - 1));
-}
-
-function historyLine(c: Context, entry: HistoryEntry, recorded: readonly HistoryEntry[], isLast: boolean): JsonValue[] {
-  // By place alone: a leader may have put its own reason into it.
-  const known = recorded.find((old) => old.timeline === entry.timeline && old.switchLsn === entry.switchLsn);
-  const line: JsonValue[] = [entry.timeline, entry.switchLsn, known?.reason ?? (isLast ? c.m.leadReason : null) ?? entry.reason];
-  if (known?.timestamp !== undefined) line.push(known.timestamp, ...(known.newLeader === undefined ? [] : [known.newLeader]));
-  else if (isLast) line.push(entry.timestamp ?? isoFromEpochMs(c.o.wallMs), c.me);
-  return line;
 }
 
 /**

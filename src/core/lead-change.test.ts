@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view } from '../../test/support/build.ts';
+import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import { ClusterReader } from '../adapters/etcd/decode.ts';
 import { encodeFailover } from '../adapters/etcd/encode.ts';
 import { readPeerBody } from '../dialect/peer-body.ts';
@@ -94,6 +95,69 @@ describe('why this node takes the lead', () => {
   it('is short enough for a table', () => {
     expect(reason({ peers: peers(peer('b', { steppedDown: 'x'.repeat(1000) })) })).toHaveLength(250);
   });
+});
+
+describe('the promotion of a standby cluster', () => {
+  const follows = settings('a', { dynamic: { standbyCluster: standbyClusters[0]! } });
+  const why = 'the standby cluster was promoted: an operator removed standby_cluster (it followed 10.9.9.9:5432)';
+  const round = (before: Memory, scene: Scene) => decide(observation(scene), before);
+  const leads = view({ leaderName: 'a', members: [member('a', { role: 'standby_leader' }), member('c')] });
+  /** a took the key in a race while the cluster followed that server, and leads since. */
+  const leading = () => {
+    const taken = round(memory({ formerLeader: 'b' }), { view: gone, settings: follows, peers: peers(peer('c')) });
+    expect(taken.effects.map(({ kind }) => kind)).toContain('acquire-leader');
+    return round(taken.memory, { view: leads, settings: follows }).memory;
+  };
+
+  it('is the reason, and not what made this node lead the standby cluster', () => {
+    const promoted = round(leading(), { view: leads });
+    expect(promoted.rule).toBe('standby.promote');
+    expect(promoted.memory.leadReason).toBe(why);
+    expect(round(promoted.memory, { view: null, nowMs: 10_100 }).memory.leadReason).toBe(why);
+  });
+
+  it('is the reason for a member that takes the key after it, with how it came to that', () => {
+    const seen = round(memory(), {
+      view: view({ leaderName: 'b', members: [member('b', { role: 'standby_leader' })] }),
+      settings: follows,
+    });
+    const taken = round(seen.memory, { view: gone, peers: peers(peer('c')) });
+    expect(taken.memory.leadReason).toBe(`${why}; failover: the leader key of b expired, and it does not answer`);
+  });
+
+  it('is the reason for an agent that was restarted meanwhile, as long as the key of the one before it is there', () => {
+    const { leadReason } = round(memory({ keyTaken: true }), { view: leads }).memory;
+    expect(leadReason).toBe('the standby cluster was promoted: an operator removed standby_cluster (it followed a server outside)');
+    const { leadReason: other } = round(memory({ keyTaken: true }), { view: view({ leaderName: 'a' }) }).memory;
+    expect(other).toBe('a held the leader key already, and its PostgreSQL was a standby');
+  });
+
+  it('is over once history has it, or another is seen as the primary', () => {
+    const followed = (scene: Scene) => round(memory({ followed: '10.9.9.9:5432', leadReason: why }), scene).memory.followed;
+    const line = { timeline: 1, switchLsn: lsn(500), reason: 'x', timestamp: 't', newLeader: 'a' };
+    const own = [{ timeline: 1, switchLsn: lsn(500), reason: 'y' }];
+    const primary = { ...pg.primary({ timeline: 2 }), localHistory: own };
+    expect(followed({ view: view({ leaderName: 'a' }), pg: primary })).toBe('10.9.9.9:5432');
+    expect(followed({ view: view({ leaderName: 'a', history: [line] }), pg: primary })).toBeNull();
+    // A line of the cluster's time before, about another timeline of that number.
+    expect(followed({ view: view({ leaderName: 'a', history: [{ ...line, switchLsn: lsn(400) }] }), pg: primary })).toBe('10.9.9.9:5432');
+    expect(followed({ view: view({ leaderName: 'b', members: [member('b', { role: 'standby_leader' })] }) })).toBe('10.9.9.9:5432');
+    expect(followed({ view: view({ leaderName: 'b', members: [member('b', { role: 'primary' })] }) })).toBeNull();
+  });
+});
+
+it('a promotion by hand is told by the member that takes the key after it', () => {
+  const byHand = { view: gone, pg: pg.primary({ timeline: 2 }) };
+  const taken = decide(observation(byHand), memory({ role: 'replica', state: 'running', formerLeader: 'b' }));
+  expect(taken.rule).toBe('primary.acquire');
+  expect(taken.memory.leadReason).toBe(
+    'somebody promoted a by hand, and it took the leader key; failover: the leader key of b expired, and it does not answer',
+  );
+  const paused = settings('a', { dynamic: { pause: true } });
+  const inPause = decide(observation({ ...byHand, settings: paused }), memory({ role: 'replica', state: 'running', formerLeader: 'b' }));
+  expect([inPause.rule, inPause.memory.leadReason]).toEqual(['paused.primary-unlocked', taken.memory.leadReason]);
+  const ownAgain = decide(observation({ ...byHand, pg: pg.primary() }), memory({ role: 'primary', state: 'running', formerLeader: 'a' }));
+  expect([ownAgain.rule, ownAgain.memory.leadReason]).toEqual(['primary.acquire', null]);
 });
 
 describe('why this node gives up the lead', () => {

@@ -7,9 +7,11 @@
 import { type FailoverKey, memberOf } from './cluster.ts';
 import type { Context } from './context.ts';
 import { type Effect, promotes } from './effects.ts';
+import { isRecorded } from './history-key.ts';
 import type { Memory } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
 import { watched } from './quorum/suspicion.ts';
+import { remoteSource } from './remote.ts';
 
 /** A column of a table that people read. */
 const LONGEST = 250;
@@ -24,13 +26,32 @@ export function leadAfter(c: Context, because: string, effects: readonly Effect[
   return { leadReason: reasonAfter(c, effects), steppedDown: steppedDownAfter(c, because, effects) };
 }
 
-function reasonAfter(c: Context, effects: readonly Effect[]): string | null {
-  if (!c.isStandby) return c.m.leadReason;
-  if (effects.some(({ kind }) => TAKES_KEY.has(kind))) return leadReason(c);
-  return effects.some(promotes) && c.m.leadReason === null
-    ? `${c.me} held the leader key already, and its PostgreSQL was a standby`
-    : c.m.leadReason;
+/** What the facts of a round change. */
+export function rememberLead(c: Context, before: Memory): Pick<Memory, 'followed' | 'leadReason'> {
+  const { view } = c;
+  if (c.followsRemote) return { followed: remoteSource(c.o.settings.dynamic)?.name ?? 'an archive', leadReason: null };
+  if (view === null) return { followed: before.followed, leadReason: before.leadReason };
+  const isOver =
+    (c.isPrimary && c.lockMine && isRecorded(c)) || (c.otherLeader !== null && memberOf(view, c.otherLeader)?.role === 'primary');
+  // An agent that was restarted meanwhile finds the key of the one before it.
+  const known = before.followed ?? (memberOf(view, c.me)?.role === 'standby_leader' ? 'a server outside' : null);
+  return { followed: isOver ? null : known, leadReason: c.lockMine && !isOver ? before.leadReason : null };
 }
+
+/** In a standby cluster no timeline begins with the lead. */
+function reasonAfter(c: Context, effects: readonly Effect[]): string | null {
+  const { leadReason: before, openedByHand, followed } = c.m;
+  if (c.followsRemote) return null;
+  if (effects.some(({ kind }) => TAKES_KEY.has(kind))) {
+    if (c.isStandby) return leadReason(c);
+    return openedByHand ? shortened(`somebody promoted ${c.me} by hand, and it took the leader key; ${failoverReason(c)}`) : before;
+  }
+  if (!effects.some(promotes) || before !== null) return before;
+  return followed === null ? `${c.me} held the leader key already, and its PostgreSQL was a standby` : clusterPromotion(followed);
+}
+
+const clusterPromotion = (followed: string): string =>
+  `the standby cluster was promoted: an operator removed standby_cluster (it followed ${followed})`;
 
 function steppedDownAfter(c: Context, because: string, effects: readonly Effect[]): string | null {
   if (c.m.steppedDown !== null) return c.m.steppedDown;
@@ -48,7 +69,8 @@ function steppedDownAfter(c: Context, because: string, effects: readonly Effect[
 export function leadReason(c: Context): string {
   const request = c.view?.failover ?? null;
   const due = request !== null && (request.scheduledAtMs === null || request.scheduledAtMs <= c.o.wallMs);
-  return shortened(due && request.leader !== c.me ? requestReason(c, request) : failoverReason(c));
+  const why = due && request.leader !== c.me ? requestReason(c, request) : failoverReason(c);
+  return shortened(c.m.followed === null ? why : `${clusterPromotion(c.m.followed)}; ${why}`);
 }
 
 function requestReason(c: Context, request: FailoverKey): string {

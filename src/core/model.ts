@@ -202,6 +202,11 @@ export interface Memory {
   readonly lastLeader: string | null;
   /** Who held the leader key last, ourselves included. */
   readonly formerLeader: string | null;
+  /**
+   * The server outside that this cluster followed, as a standby cluster, until `history` has the
+   * promotion that ended it; null: it did not, as far as is known.
+   */
+  readonly followed: string | null;
   /** Why this node took the leader key as a standby; null: it did not, or `history` has it. */
   readonly leadReason: string | null;
   /** Why this node gave up the lead; null: it did not, or somebody has led since. */
@@ -246,6 +251,7 @@ export const emptyMemory: Memory = {
   walSeen: null,
   lastLeader: null,
   formerLeader: null,
+  followed: null,
   leadReason: null,
   steppedDown: null,
 };

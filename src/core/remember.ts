@@ -7,6 +7,7 @@ import { type Context, contextOf } from './context.ts';
 import { divergenceFrom, rewindIsBlind, streamsInOrder } from './divergence.ts';
 import { type Job, type JobKind, type JobOutcome, RESTART, stopsInOrder } from './effects.ts';
 import { abstainMs, hasOrderedPromotion, mayStillPromote } from './failed-promotions.ts';
+import { rememberLead } from './lead-change.ts';
 import { isBlind, lockedOut } from './locked-out.ts';
 import type { Failure, Memory, Observation } from './model.ts';
 import { isRefused } from './quorum/refusal.ts';
@@ -81,7 +82,7 @@ export function remember(o: Observation, before: Memory): Memory {
     walSeen: walSeen(c, before.walSeen),
     lastLeader: c.otherLeader ?? before.lastLeader,
     formerLeader: c.view?.leader?.name ?? before.formerLeader,
-    leadReason: c.view === null || (c.lockMine && !hasRecorded(c)) ? before.leadReason : null,
+    ...rememberLead(c, before),
     steppedDown: c.otherLeader !== null || leadsOn(c) ? null : before.steppedDown,
   };
 }
@@ -141,12 +142,6 @@ function wasOpened({ o }: Context, before: Memory): boolean {
   if (!isStandbyRole(before.role) || before.state !== 'running' || job !== null || ended.length > 0) return false;
   if (pg.state !== 'stopped' || pg.control === null || pg.baseBackup !== undefined) return false;
   return pg.control.state === 'shut down' || pg.control.state === 'in production';
-}
-
-/** `history` tells of the timeline it is on. */
-function hasRecorded(c: Context): boolean {
-  const timeline = c.o.pg.sql?.timeline ?? null;
-  return c.isPrimary && timeline !== null && c.view?.history.at(-1)?.timeline === timeline - 1;
 }
 
 /**

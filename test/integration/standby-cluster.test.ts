@@ -83,6 +83,9 @@ test('it is promoted in place, and the former primary cluster follows it after a
   expect([promoted.code, promoted.stdout]).toEqual([0, expect.stringContaining('cluster is successfully promoted')]);
   expect(await other.waitHealthy()).toBe(before.name);
   expect(before.postmasterPid).toBe(pid);
+  await other.until('history tells why', 10_000, async () =>
+    JSON.stringify(await other.key('history')).includes('the standby cluster was promoted: an operator removed standby_cluster'),
+  );
   await before.sql('insert into writes values (3), (4)');
   // What it writes from here on is not a part of the other's history.
   await main.nodes[0]!.sql('insert into writes values (100)');

@@ -92,6 +92,7 @@ describe('it takes the lead', () => {
   it('where every member that answers was refused too', () => {
     const decision = decide(round(), memory());
     expect(decision).toMatchObject({ rule: 'refused.take', steps: [{ kind: 'take-refused', term: TERM }], memory: { keyTaken: true } });
+    expect(decision.memory.leadReason).toBe('failover: nothing listened at the ports of b any more');
     expect(decision.because).toMatch(/^nothing listens at the ports of b any more, as every member that answers found; this node is/);
     expect(decision.memory.leadReason).toBe('failover: nothing listened at the ports of b any more');
   });

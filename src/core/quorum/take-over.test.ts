@@ -196,8 +196,9 @@ describe('the rule asks for', () => {
   });
 
   it('the leader key and /sync in one step, on the condition that both are as they were judged', () => {
-    const { rule, effects } = decide(round({ mark: MARK, peers: [promised('c')] }), memory());
+    const { rule, effects, memory: after } = decide(round({ mark: MARK, peers: [promised('c')] }), memory());
     expect(rule).toBe('take-over.take');
+    expect(after.leadReason).toBe('failover: no beat from b for 2.0 s, and its PostgreSQL does not answer');
     expect(effects).toEqual([
       {
         kind: 'take-over',
