@@ -18,6 +18,8 @@ const PATHS = ['/', '/primary', '/leader', '/standby-leader', '/replica', '/read
 const VIEWS = { mine: view({ leaderName: 'a' }), theirs: view({ leaderName: 'b' }), nobodys: view({}), unknown: null };
 const SERVERS = { primary: pg.primary(), standby: pg.standby() };
 
+type LastRead = AgentView['rounds']['lastRead'];
+
 /** Member `a`, of which a test changes what it likes. */
 class Scene {
   nowMs = BEGIN_MS;
@@ -25,7 +27,7 @@ class Scene {
   authority: Authority = authority({ confirmedSentAtMs: BEGIN_MS });
   inForce = settings('a');
   last: LastRound | null = null;
-  lastReadWallMs: number | null = null;
+  lastRead: LastRead = null;
   isStopping = false;
 
   readonly ports = {
@@ -42,7 +44,7 @@ class Scene {
     const seen = VIEWS[key];
     if (seen !== null) {
       this.authority = authorityAfter(this.authority, keyRead(seen, 'a'));
-      this.lastReadWallMs = this.wallMs;
+      this.lastRead = { atMs: this.nowMs, wallMs: this.wallMs };
     }
     const { nowMs, inForce } = this;
     const state = { ...observation({ view: seen, pg: SERVERS[server], settings: inForce, nowMs }), authority: this.authority };
@@ -73,8 +75,8 @@ class Scene {
         get last() {
           return scene.last;
         },
-        get lastReadWallMs() {
-          return scene.lastReadWallMs;
+        get lastRead() {
+          return scene.lastRead;
         },
         get memory() {
           return scene.last?.decision.memory ?? memory({});
@@ -166,4 +168,14 @@ it('gives the same object until something changes, and another at the very momen
   scene.nowMs += 1;
   expect(scene.checkFacts()).not.toBe(leading);
   expect(scene.checkFacts().status.isLeader).toBe(false);
+});
+
+it('counts how old the view is by the loop’s clock: a step of the wall clock neither hides it nor keeps it', () => {
+  const scene = new Scene();
+  scene.round('theirs', 'standby');
+  scene.wallMs += 3_600_000;
+  expect(freshView(scene.ports, scene.agent)).toBe(VIEWS.theirs);
+  scene.wallMs -= 7_200_000;
+  scene.nowMs += 30_001;
+  expect(freshView(scene.ports, scene.agent)).toBeNull();
 });

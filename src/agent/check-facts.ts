@@ -14,16 +14,16 @@ import { leadership, NO_LEADERSHIP } from './leadership.ts';
 import type { LastRound } from './rounds.ts';
 
 export interface CheckPorts {
-  readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
+  readonly clock: Pick<Clock, 'bootMs'>;
   readonly settings: Pick<SettingsSource, 'current'>;
 }
 
 /** The last view of the cluster; null when etcd has not been read for a ttl. */
 export function freshView({ clock, settings }: CheckPorts, { rounds }: Pick<AgentView, 'rounds'>): ClusterView | null {
   const dcs = rounds.last?.observation.dcs;
-  const { lastReadWallMs } = rounds;
+  const { lastRead } = rounds;
   const ttlMs = settings.current().dynamic.ttlSeconds * 1000;
-  if (!dcs?.known || lastReadWallMs === null || clock.wallMs() - lastReadWallMs > ttlMs) return null;
+  if (!dcs?.known || lastRead === null || clock.bootMs() - lastRead.atMs > ttlMs) return null;
   return dcs.view;
 }
 

@@ -12,12 +12,12 @@ export interface LastRound {
   readonly nextAtMs: number;
 }
 
-export type RoundsView = Pick<Rounds, 'last' | 'lastReadWallMs' | 'memory' | 'count' | 'droppedRequest' | 'onEnd'>;
+export type RoundsView = Pick<Rounds, 'last' | 'lastRead' | 'memory' | 'count' | 'droppedRequest' | 'onEnd'>;
 
 export class Rounds {
   readonly #listeners = new Set<() => void>();
   #last: LastRound | null = null;
-  #lastReadWallMs: number | null = null;
+  #lastRead: { readonly atMs: number; readonly wallMs: number } | null = null;
   #count = 0;
   #droppedRequest: DroppedRequest | null = null;
 
@@ -26,9 +26,9 @@ export class Rounds {
     return this.#last;
   }
 
-  /** When etcd was last read, in epoch ms; null before the first time. */
-  get lastReadWallMs(): number | null {
-    return this.#lastReadWallMs;
+  /** When etcd was last read, by the loop's clock and in epoch ms; null before the first time. */
+  get lastRead(): { readonly atMs: number; readonly wallMs: number } | null {
+    return this.#lastRead;
   }
 
   /** What the last decision left to remember. */
@@ -51,8 +51,8 @@ export class Rounds {
     return () => this.#listeners.delete(listener);
   }
 
-  observed({ dcs, wallMs }: Observation): void {
-    if (dcs.known) this.#lastReadWallMs = wallMs;
+  observed({ dcs, nowMs, wallMs }: Observation): void {
+    if (dcs.known) this.#lastRead = { atMs: nowMs, wallMs };
   }
 
   decided(observation: Observation, decision: Decision, askedAtMs: number): void {

@@ -54,14 +54,14 @@ function statusAt(moment: Moment): AgentStatus {
   const ports: StatusPorts = {
     guard: { tethered: null },
     log: { masked: (text) => text.replaceAll('s3cret', '********') },
-    clock: { bootMs: () => nowMs, wallMs: () => WALL_MS },
+    clock: { bootMs: () => nowMs },
     settings: { current: () => own },
     watchdog: { healthy: () => true },
   };
   return statusOf(ports, {
     rounds: {
       last: { observation: seen, decision, askedAtMs: nowMs, endedAtMs: nowMs, nextAtMs: nowMs },
-      lastReadWallMs: lastView && WALL_MS,
+      lastRead: lastView && { atMs: SENT_AT_MS, wallMs: WALL_MS },
       memory: kept,
       count: 1,
       droppedRequest: null,

@@ -29,7 +29,7 @@ import { maskedWord, ownWord } from './own-word.ts';
 import { quorumStatus } from './quorum-status.ts';
 
 export interface StatusPorts {
-  readonly clock: Pick<Clock, 'bootMs' | 'wallMs'>;
+  readonly clock: Pick<Clock, 'bootMs'>;
   readonly settings: Pick<SettingsSource, 'current'>;
   readonly guard: Pick<Guard, 'tethered'>;
   readonly watchdog: Pick<Watchdog, 'healthy'>;
@@ -48,14 +48,14 @@ export function statusOf(
   pg: PostgresFacts | null = agent.rounds.last?.observation.pg ?? null,
 ): AgentStatus {
   const { clock, settings, watchdog, log } = ports;
-  const { memory, last, lastReadWallMs } = agent.rounds;
+  const { memory, last, lastRead } = agent.rounds;
   const { local, dynamic } = settings.current();
   const authority = agent.authority.now;
   const nowMs = clock.bootMs();
   const c =
     last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority, links: agent.beats.facts() }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
-  const dcsStale = lastReadWallMs === null || clock.wallMs() - lastReadWallMs > dynamic.ttlSeconds * 1000;
+  const dcsStale = lastRead === null || nowMs - lastRead.atMs > dynamic.ttlSeconds * 1000;
   const { serves, held } = c === null ? NO_LEADERSHIP : leadership(c, memory);
   const isLeader = serves && !agent.job.isStopping && !agent.beats.isIsolated() && (held || leads(authority, nowMs));
   const status: AgentStatus = {
@@ -73,7 +73,7 @@ export function statusOf(
     isLeader,
     paused: dynamic.pause,
     clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
-    dcsLastSeen: lastReadWallMs === null ? 0 : Math.floor(lastReadWallMs / 1000),
+    dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
     tags: agent.job.isLeaving ? { ...local.tags, ...LEAVING } : local.tags,
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
     pendingRestartReason: sql?.pendingRestart ?? {},
