@@ -61,6 +61,13 @@ const ROWS: readonly MeaningRow[] = [
     ['http://h:2379'],
     [/etcd3\.port: not used, because 'url' is given, which means port 2379; keep one/],
   ],
+  [
+    'a login with a percent sign in a URL',
+    etcd("{url: 'http://u:100%25%@h:2379'}"),
+    (l) => [l.etcd.username, l.etcd.password],
+    ['u', '100%%'],
+    [],
+  ],
   ['a URL with the same port', etcd("{url: 'http://h:2479', port: 2479}"), endpoints, ['http://h:2479'], []],
   [
     'half a login',

@@ -1,5 +1,6 @@
 /** `etcd3:` (or `etcd:`) to endpoints and credentials. Keys: docs/dialect.md, "Reaching etcd". */
 import type { EtcdSettings } from '../core/settings.ts';
+import { unescaped } from '../support/percent.ts';
 import { bracketed, parseAddress } from './hostport.ts';
 import { bad, good, type Read, type Wrong } from './read.ts';
 import { made } from './setting.ts';
@@ -41,7 +42,7 @@ function readUrl(text: string, defaultPort: number): Read<Endpoint> {
   let url: URL;
   try {
     url = new URL(text);
-    const [username, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+    const [username, password] = [unescaped(url.username), unescaped(url.password)];
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return bad('neither http nor https', help);
     if (url.hostname === '') return bad('the host is missing', help);
     const host = url.hostname.replace(/^\[|\]$/g, '');

@@ -1,6 +1,7 @@
 /** HAProxy's own statistics page in its CSV form (HAProxy management guide, section 9.1). */
 import { ensureError } from '../../support/errors.ts';
 import { basicAuth, exchange } from '../../support/http.ts';
+import { unescaped } from '../../support/percent.ts';
 import type { HaproxyHealth, ProxyHealth } from './report.ts';
 
 export interface HaproxyAccess {
@@ -47,8 +48,8 @@ export async function readHaproxy(access: HaproxyAccess, members: Promise<readon
 async function readStats(access: HaproxyAccess): Promise<Omit<HaproxyHealth, 'isGuess'>> {
   if (!URL.canParse(access.url)) return { url: access.url, proxies: [], skipped: 'not a URL' };
   const url = new URL(access.url);
-  const username = decodeURIComponent(url.username) || access.username;
-  const password = decodeURIComponent(url.password) || access.password;
+  const username = unescaped(url.username) || access.username;
+  const password = unescaped(url.password) || access.password;
   url.username = '';
   url.password = '';
   const shown = url.href;

@@ -1,10 +1,12 @@
 /** Where a running PostgreSQL is: by a connection string, and libpq's variables for the rest. */
+
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Environment } from '../../config/env.ts';
 import { unbracketed } from '../../config/hostport.ts';
 import { parseConninfo } from '../../core/conninfo.ts';
 import { RegentError } from '../../support/errors.ts';
+import { unescaped } from '../../support/percent.ts';
 
 export interface Target {
   readonly host: string;
@@ -51,11 +53,11 @@ function fromUri(dsn: string): Readonly<Record<string, string>> | null {
   if (!URL.canParse(dsn)) return null;
   const { hostname, port, username, password, pathname, searchParams } = new URL(dsn);
   const parts = {
-    host: decodeURIComponent(unbracketed(hostname)),
+    host: unescaped(unbracketed(hostname)),
     port,
-    user: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-    dbname: decodeURIComponent(pathname.slice(1)),
+    user: unescaped(username),
+    password: unescaped(password),
+    dbname: unescaped(pathname.slice(1)),
   };
   return { ...Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== '')), ...Object.fromEntries(searchParams) };
 }
