@@ -52,6 +52,8 @@ function reachableName(host: string): string {
 }
 
 async function answers(host: string, port: number): Promise<boolean> {
+  // connect() throws at what is no port.
+  if (!(port >= 0 && port <= 65_535)) return false;
   return await new Promise((resolve) => {
     const socket = connect({ host, port });
     const end = (answer: boolean) => {
@@ -85,9 +87,9 @@ async function dataDirectory(directory: string, raw: JsonObject): Promise<string
 
 const isDirectory = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
-/** `15`; null: it does not tell. */
+/** `15`; null: it does not tell, or cannot be run (its interpreter is missing). */
 export async function majorOf(program: string): Promise<string | null> {
-  const { stdout, code } = await runCommand(program, ['--version'], { timeoutMs: VERSION_MS });
+  const { stdout, code } = await runCommand(program, ['--version'], { timeoutMs: VERSION_MS }).catch(() => ({ stdout: '', code: null }));
   return code === 0 ? (/\(PostgreSQL\) (\d+)/.exec(stdout)?.[1] ?? null) : null;
 }
 
