@@ -5,6 +5,7 @@
  */
 import { slotNameOf } from '../../src/core/slot-names.ts';
 import { Admissions } from './checkers/admissions.ts';
+import { Backoffs } from './checkers/backoffs.ts';
 import { Callbacks } from './checkers/callbacks.ts';
 import { Elections } from './checkers/elections.ts';
 import { FailsafeWords } from './checkers/failsafe.ts';
@@ -40,6 +41,7 @@ export class Checkers {
   readonly #admissions: Admissions;
   readonly failsafe: FailsafeWords;
   readonly #priorities: Priorities;
+  readonly #backoffs: Backoffs;
   readonly #follows: Follows;
   readonly watches: Watches;
   readonly #standbyClusters: StandbyClusters;
@@ -65,6 +67,7 @@ export class Checkers {
     this.#admissions = new Admissions(world, report);
     this.failsafe = new FailsafeWords(world, report);
     this.#priorities = new Priorities(world, report);
+    this.#backoffs = new Backoffs(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
     this.#standbyClusters = new StandbyClusters(world, report);
@@ -157,6 +160,7 @@ export class Checkers {
     if (key !== 'leader') return;
     this.elections.keyChanged();
     this.#priorities.keyChanged(this.#holder);
+    this.#backoffs.keyChanged(this.#holder);
     const holder = deleted ? null : this.#world.holder;
     if (holder !== null) this.successions.push(this.#world.sim.now);
     this.#holder = holder;
@@ -170,6 +174,7 @@ export class Checkers {
     this.elections.keysRestored();
     this.takeOvers.keysRestored();
     this.#priorities.keysRestored();
+    this.#backoffs.keysRestored();
   }
 
   #onMember(name: string, deleted: boolean): void {

@@ -1,6 +1,8 @@
 /** The end of all faults. */
 import { MEMBERS } from './etcd.ts';
 import { emptyForeign } from './faults/nodes.ts';
+import type { SimServer } from './server.ts';
+import { isPrefix } from './wal.ts';
 import type { World } from './world.ts';
 
 const SUPERVISE_MS = 5000;
@@ -56,10 +58,20 @@ export function supervise(world: World): void {
     machine.startAgent();
     // Only the operator restarts a replica that follows a leader.
     if (isLed(world) && machine.server.replayPaused && machine.server.running) machine.server.resumeReplay();
-    if (ASKS_FOR_COPY.test(machine.agent?.rounds.last?.decision.rule ?? ''))
+    if (ASKS_FOR_COPY.test(machine.agent?.rounds.last?.decision.rule ?? '') && !needsNoCopy(world, machine.server))
       void machine.operator.reinitialize({ force: false, fromLeader: true });
   }
   world.sim.after(SUPERVISE_MS, () => supervise(world));
+}
+
+/**
+ * A crashed primary whose WAL is all in the leader's history: the agent is to find that out by
+ * itself, and the operator sees no reason for a copy.
+ */
+function needsNoCopy({ leader }: World, { process, controlState, work, position }: SimServer): boolean {
+  if (leader === null || process !== null || work !== null || controlState !== 'in production') return false;
+  const leads = leader.server.position;
+  return position.branch.timeline < leads.branch.timeline && isPrefix(position, leads);
 }
 
 /** Somebody takes writes, or will as soon as the standbys that replay confirm what it recovered. */
@@ -86,11 +98,11 @@ export interface Bounds {
  * job is held off for half a minute, and a primary that starts may take primary_start_timeout.
  */
 export function boundsOf(world: World): Bounds {
-  const { ttlMs, startMs } = world.orders;
+  const { ttlMs, startMs, backoff } = world.orders;
   // A connection that was cut is found dead by wal_receiver_timeout.
   const streamMs = world.net.lastingStreams ? 60_000 : 5000;
   return {
-    leaderMs: 4 * ttlMs + startMs + 60_000,
+    leaderMs: 4 * ttlMs + startMs + 60_000 + backoff.mostMs,
     allMs: 2 * ttlMs + 180_000,
     commitsMs: ttlMs + 25_000 + streamMs,
     routedMs: 15_000,

@@ -145,6 +145,7 @@ function drawSeldomSet(rng: Rng): JsonObject {
     ...(rng.chance(0.15) && { max_timelines_history: rng.int(1, 3) }),
     ...(rng.chance(0.15) && { slots: { archive: { type: 'physical' } } }),
     ...(rng.chance(0.15) && { terminate_strangers: true }),
+    ...(rng.fork('backoff').chance(0.05) && { primary_race_backoff: rng.fork('backoff seconds').pick([2, 10, 30]) }),
   };
 }
 

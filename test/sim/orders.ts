@@ -28,6 +28,8 @@ export class Orders {
   maximumLagBytes = 1_048_576;
   /** When the configuration was last written. */
   configuredAt = Number.NEGATIVE_INFINITY;
+  /** The least time that a race waits by primary_race_backoff, and since when that is so. */
+  backoff = { leastMs: 0, mostMs: 0, sinceMs: Number.NEGATIVE_INFINITY };
   /** null: not paused. */
   pausedSince: number | null = null;
   /** primary_start_timeout. */
@@ -107,11 +109,17 @@ export class Orders {
     if (ttlMs !== this.ttlMs) this.#ttlBefore = { ms: this.ttlMs, until: this.#world.sim.now + this.ttlMs + ttlMs };
     this.ttlMs = ttlMs;
     this.retryMs = dynamic.retryTimeoutSeconds * 1000;
+    this.#onBackoff(dynamic.primaryRaceBackoffSeconds * 1000, dynamic.loopWaitSeconds * 1000);
     if (this.maximumLagBytes !== dynamic.maximumLagOnFailoverBytes) this.configuredAt = this.#world.sim.now;
     this.maximumLagBytes = dynamic.maximumLagOnFailoverBytes;
     this.startMs = Math.min(dynamic.primaryStartTimeoutSeconds, 60) * 1000;
     this.strict = dynamic.synchronousModeStrict;
     this.followsRemote = dynamic.standbyCluster !== null;
     this.pausedSince = dynamic.pause ? (this.pausedSince ?? this.#world.sim.now) : null;
+  }
+
+  #onBackoff(mostMs: number, loopMs: number): void {
+    const leastMs = Math.min(mostMs, loopMs);
+    if (leastMs !== this.backoff.leastMs) this.backoff = { leastMs, mostMs, sinceMs: this.#world.sim.now };
   }
 }

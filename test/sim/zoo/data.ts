@@ -3,6 +3,11 @@ import { at, rule } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
+const nothingMends = {
+  use_pg_rewind: false,
+  remove_data_directory_on_rewind_failure: false,
+  remove_data_directory_on_diverged_timelines: false,
+};
 const divergence = 'src/core/divergence.ts';
 
 export const dataMutants: readonly Mutant[] = [
@@ -126,5 +131,13 @@ export const dataMutants: readonly Mutant[] = [
       at('src/core/context.ts', 'pointsAt').without("now['port'] === port"),
     ],
     verdicts: ['safety', 'liveness'],
+  },
+  {
+    id: 'crashed-primary-not-compared',
+    broken: 'Without pg_rewind nobody looks whether a crashed primary has any WAL of its own: its operator is to make a new copy.',
+    offends: ['S22', 'M15'],
+    edits: [rule('mend.compare').dropped()],
+    verdicts: ['liveness'],
+    focus: under(['crash'], { synchronous_mode: 'off', postgresql: nothingMends }, { nodes: ['a', 'b', 'c'], everyMs: 15_000 }),
   },
 ];

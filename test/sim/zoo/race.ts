@@ -5,6 +5,8 @@ import { busy, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 const quorum = { synchronous_mode: 'quorum' };
+/** Agents find out within a second that the key is free, and wait for two. */
+const patient = { synchronous_mode: 'off', primary_race_backoff: 10, ttl: 5, loop_wait: 2, retry_timeout: 1 };
 const entry = 'src/core/race/entry.ts';
 const peers = 'src/core/race/peers.ts';
 const positions = 'src/core/race/positions.ts';
@@ -147,5 +149,26 @@ export const raceMutants: readonly Mutant[] = [
     edits: [rule('race.nofailover').dropped(), rule('primary.not-allowed').dropped()],
     verdicts: ['safety'],
     focus: under(['crash', 'kill-postgres', 'isolate'], {}, { tags: { b: { nofailover: true }, c: { failover_priority: 0 } } }),
+  },
+  {
+    id: 'backoff-ignored',
+    broken: 'A standby takes the free key at once although primary_race_backoff is set.',
+    offends: ['S23'],
+    edits: [rule('race.backoff').dropped()],
+    verdicts: ['safety'],
+    focus: under(['cut-etcd'], patient, { nodes: ['a', 'b', 'c'], everyMs: 20_000, old: [] }),
+  },
+  {
+    id: 'backoff-without-end',
+    broken: 'A standby waits for a former primary for longer than primary_race_backoff, and than WAL comes.',
+    offends: ['S19'],
+    edits: [
+      at('src/core/race/backoff.ts', 'backsOff').replacing(
+        'waitedMs < primaryRaceBackoffSeconds * 1000 && (waitedMs < loopMs || isMoving(c, loopMs))',
+        'true',
+      ),
+    ],
+    verdicts: ['liveness'],
+    focus: under([], patient, { nodes: ['a', 'b', 'c'], leftBroken: ['a', 'b'], leftHow: 'off' }),
   },
 ];
