@@ -19,7 +19,7 @@ import { walPosition } from './postgres-facts.ts';
 import { fenceFor } from './quorum/fence-mark.ts';
 import { stuckStreams } from './quorum/stuck-streams.ts';
 import { missesLeader } from './quorum/suspicion.ts';
-import { remoteSource } from './remote.ts';
+import { endpointsOf, remoteSource } from './remote.ts';
 import { differByRole, roleNameOf } from './role-settings.ts';
 import { slotNameOf } from './slot-names.ts';
 import { logicalWork } from './slots/logical.ts';
@@ -91,7 +91,15 @@ export function chores(c: Context): Work {
  * What this node has now comes from outside. Until then /sync counts: the setting may be a mistake
  * that is taken back.
  */
-const hasOtherHistory = (c: Context): boolean => remoteSource(c.o.settings.dynamic) === null || streamsInOrder(c.o.pg);
+function hasOtherHistory({ o }: Context): boolean {
+  const remote = remoteSource(o.settings.dynamic);
+  if (remote === null) return true;
+  const receiver = o.pg.sql?.receiver ?? null;
+  // One that has just taken the key may still stream from the member that led before.
+  return (
+    streamsInOrder(o.pg) && endpointsOf(remote).some(({ host, port }) => host === receiver?.senderHost && port === receiver.senderPort)
+  );
+}
 
 /**
  * It leads; or it has, on the leader's word of this connection and on that in etcd, all that the

@@ -29,6 +29,16 @@ const failed = (code: string | null, count: number, over: Partial<Failure> = {})
 const streaming = walreceiver({ receivedTimeline: 2 });
 const later = { nowMs: 10_000 + backoffMs(99) };
 
+it('neither rewinds from a server of another cluster nor copies it, and does not hold against it what that one said', () => {
+  const other = { ...source, systemIdentifier: '7' };
+  for (const scene of [{ pg: crashed }, { pg: crashed, settings: mayRemove }]) {
+    const told = asked({ ...scene, source: other }, failed('REWIND_BLIND', 1));
+    expect(told).toMatchObject({ rule: 'mend.other-cluster', kinds: [] });
+    expect(told.because).toMatch(/b is of another cluster \(system identifier 7, here \d+\): .*; correct its address/);
+  }
+  expect(asked({ pg: crashed }, asked({ pg: crashed, source: other }).after).kinds).toEqual(['rewind']);
+});
+
 describe('a rewind that failed', () => {
   it.each(['REWIND_NO_ROOM', 'SOURCE_UNREACHABLE', 'SOURCE_NOT_READY', 'REWIND_SOURCE_LOST', 'REWIND_NO_RIGHT'])(
     'because of %s is repeated for as long as it takes, less and less often, and no copy is made',

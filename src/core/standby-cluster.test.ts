@@ -20,6 +20,7 @@ const remote: SourceHistory = {
   inRecovery: false,
   hasOurEnd: true,
 };
+const fromOutside = { pid: 3, status: 'streaming', latestEndLsn: lsn(1000), senderHost: '10.9.9.9', senderPort: 5432 };
 const led = view({ leaderName: 'a' });
 const play = (scene: Scene, m: Partial<Memory> = {}) => decide(observation({ settings: followed(), view: led, ...scene }), memory(m));
 const role = (decision: ReturnType<typeof decide>) =>
@@ -131,13 +132,15 @@ describe('the standby leader', () => {
     const kinds = (receiver: object | null) =>
       play({ view: { ...led, sync }, pg: pg.standby({ receiver: receiver as never }) }).effects.map(({ kind }) => kind);
     expect(kinds(null)).not.toContain('delete-sync');
-    expect(kinds({ pid: 3, status: 'streaming', latestEndLsn: lsn(1000) })).toContain('delete-sync');
+    expect(kinds(fromOutside)).toContain('delete-sync');
+    // It has just taken the key of that member, and does not follow the server outside yet.
+    expect(kinds({ ...fromOutside, senderHost: 'b' })).not.toContain('delete-sync');
     expect(kinds(null)).toContain('write-status');
   });
 
   it('takes from /history, once its WAL comes from outside, what the server outside disproves', () => {
     const lines = [1, 2].map((timeline) => ({ timeline, switchLsn: lsn(400 * timeline), reason: 'x', timestamp: 't', newLeader: 'b' }));
-    const receiver = { pid: 3, status: 'streaming', latestEndLsn: lsn(1000) } as never;
+    const receiver = fromOutside as never;
     const written = (timeline: number, localHistory: HistoryEntry[], streams = true) => {
       const standby = pg.standby({ timeline, ...(streams && { receiver }) });
       const { effects } = play({ view: { ...led, history: lines }, pg: { ...standby, localHistory } });

@@ -17,6 +17,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
     removeDataDirectoryOnDivergedTimelines: fc.boolean(),
     fingerprint,
     sourceFingerprint: fingerprint,
+    sourceSystem: fc.constantFrom(SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, '1111111111111'),
     hasOurEnd: fc.constantFrom(undefined, true, false),
   })
   .map((d) => {
@@ -31,7 +32,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
       pg: { ...facts, ...(d.fingerprint && { timelineFingerprint: d.fingerprint }) },
       source: {
         name: 'b',
-        systemIdentifier: SYSTEM_ID,
+        systemIdentifier: d.sourceSystem,
         timeline: 2,
         lsn: lsn(2000),
         inRecovery: false,

@@ -35,6 +35,14 @@ type MendVerdict = 'copy' | 'rewind' | 'compare' | 'wait' | 'tell the operator';
 
 export const mendRows: readonly Row<MendFacts, MendVerdict>[] = [
   {
+    id: 'mend.other-cluster',
+    situation: 'the server to follow is of another cluster: its system identifier is another',
+    when: ({ c }) => isOfOtherCluster(c),
+    verdict: 'tell the operator',
+    because: ({ c, leader }) =>
+      `${leader.name} is of another cluster (system identifier ${c.o.source?.systemIdentifier}, here ${c.o.pg.systemIdentifier}): nothing is rewound or copied from it; correct its address`,
+  },
+  {
     id: 'mend.compare-later',
     situation: 'pg_rewind is not possible, PostgreSQL crashed as a primary, and its WAL could not be compared just now',
     when: (f) => mayFit(f) && failureFrom(f.c, f.leader, 'compare') !== null && holdOffMs(f.c, 'compare') > 0,
@@ -126,6 +134,8 @@ export function mendDivergence(c: Context, meanwhile: Outcome): Outcome {
 
 /** What was tried often enough, or cannot be tried, does not mend these data. */
 export function lacksCure(c: Context, leader: Source): boolean {
+  // The data of every other member are no nearer to those of another cluster.
+  if (isOfOtherCluster(c)) return false;
   const f = factsOf(c, leader);
   return isWorn(f) || lacksWaldump(f) || onlyAnswer(mendRows, f).verdict === 'tell the operator';
 }
@@ -142,6 +152,11 @@ function factsOf(c: Context, leader: Source): MendFacts {
   const lacksProgram = c.m.failures.rewind?.code === REWIND_NO_PROGRAM;
   const copyFrom = c.followsRemote ? streamingLeader(c) : leader;
   return { c, leader, copyFrom, blind, able, lacksProgram, failed: failureFrom(c, leader) };
+}
+
+/** Whoever made that mistake may yet correct it: nothing of it is remembered, and no data go. */
+function isOfOtherCluster({ o: { pg, source } }: Context): boolean {
+  return source !== null && pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier;
 }
 
 /** A leader that follows nobody may have left the history of the server outside just as well. */

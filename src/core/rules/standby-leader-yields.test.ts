@@ -51,6 +51,11 @@ it('tells the operator what helps where nobody else can lead: a reinit would be 
   expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(/no other member can lead: stop this agent, empty .*, delete the key/);
 });
 
+it('keeps it where the server outside is of another cluster: no member is any nearer to that', () => {
+  for (const state of [pg.stopped(), pg.standby()])
+    expect(kinds({ pg: state, peers: good, source: { ...source, systemIdentifier: '7' } })).not.toContain('release-leader');
+});
+
 it('keeps it while a rewind may still help', () => {
   expect(kinds({ pg: pg.stopped(), peers: good }, {})).toEqual(['rewind']);
 });
