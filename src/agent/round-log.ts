@@ -3,12 +3,12 @@ import { awaitedSwitchover } from '../core/awaiting.ts';
 import { choreNotes } from '../core/chores.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { Context } from '../core/context.ts';
-import { type Effect, promotes } from '../core/effects.ts';
+import { demotes, type Effect, promotes } from '../core/effects.ts';
 import { isHeartbeat } from '../core/heartbeat-line.ts';
 import { lockNotes } from '../core/locked-out.ts';
 import { memberComplaints } from '../core/member-complaints.ts';
 import type { Decision, Memory } from '../core/model.ts';
-import { doubtsOfPromotion } from '../core/slots/logical.ts';
+import { doubtsOfPromotion, lossesOfDemotion } from '../core/slots/logical.ts';
 import { noStrangers, type StrangerMemory } from '../core/stranger-memory.ts';
 import { strangerNotes } from '../core/strangers.ts';
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
@@ -92,9 +92,10 @@ export class RoundLog {
       this.#ports.log.info('Postponing promotion because synchronous replication state was updated by somebody else');
   }
 
-  /** Once, when it is promoted: nobody else knows it afterwards. */
+  /** Once, when the role changes: nobody else knows it afterwards. */
   noteSlots(c: Context, { steps }: Decision): void {
-    for (const doubt of steps.some(promotes) ? doubtsOfPromotion(c) : []) this.#ports.log.warning(doubt);
+    const told = steps.some(promotes) ? doubtsOfPromotion(c) : steps.some(demotes) ? lossesOfDemotion(c) : [];
+    for (const loss of told) this.#ports.log.warning(loss);
   }
 
   /** Commits begin and cease to wait without any request, so the log must tell since when. */

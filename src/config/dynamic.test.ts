@@ -34,6 +34,7 @@ it('has defaults for everything', () => {
       memberSlotsTtlSeconds: 1800,
       terminateStrangers: false,
       slots: {},
+      slotsElsewhere: {},
       ignoreSlots: [],
       useSlots: true,
       postgresql: {},

@@ -84,7 +84,7 @@ export function readDynamic(
     retry_timeout: plain.retryTimeoutSeconds,
   });
   const standbyCluster = readStandbyCluster(data.standby_cluster);
-  const { slots, findings: slotFindings } = readSlots(data.slots, standbyCluster.settings !== null);
+  const { slots, slotsElsewhere, findings: slotFindings } = readSlots(data.slots, standbyCluster.settings !== null);
   const valid = without(
     named,
     invalid.map((finding) => finding.path),
@@ -100,6 +100,7 @@ export function readDynamic(
     synchronousNodeCount: Math.max(plain.synchronousNodeCount, least),
     ...made(postgresDynamicOnly, data.postgresql),
     slots,
+    slotsElsewhere,
     postgresql: old.raw,
     standbyCluster: standbyCluster.settings,
     ...(standbyCluster.settings === null ? {} : NOTHING_TO_CONFIRM),

@@ -58,6 +58,15 @@ describe('slots', () => {
     const slots = { here: { cluster_type: 'primary' }, there: { cluster_type: 'standby' }, both: {}, app: logical };
     expect(Object.keys(read(slots).dynamic.slots)).toEqual(['here', 'both', 'app']);
     expect(Object.keys(read(slots, { standby_cluster: { host: 'h' } }).dynamic.slots)).toEqual(['there', 'both']);
+    const standby = read({ ...slots, 'Bad-Name': {} }, { standby_cluster: { host: 'h' } });
+    expect(Object.keys(standby.dynamic.slotsElsewhere)).toEqual(['here', 'app']);
+    expect(standby.problems).toContainEqual(
+      expect.objectContaining({
+        path: 'slots.app',
+        message: expect.stringMatching(/^a standby cluster keeps no logical slots/),
+        severity: 'warning',
+      }),
+    );
     expect(read({ app: { ...logical, cluster_type: 'primary' } }).problems).toEqual([
       expect.objectContaining({ message: 'cluster_type counts for physical slots only; it is ignored' }),
     ]);

@@ -2,7 +2,7 @@
  * `slots` and `ignore_slots`, with all the short forms that Patroni takes. What is wrong is left
  * out with a warning: a cluster must not lose its other slots by it.
  */
-import type { PermanentSlot } from '../core/settings.ts';
+import type { DynamicSettings, PermanentSlot } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { isMapping, nested, own, patchMerge, valueAt } from './merge.ts';
 import type { Finding } from './problems.ts';
@@ -43,17 +43,26 @@ export function withNamedSlots(raw: JsonObject, earlier: JsonObject): JsonObject
 export function readSlots(
   raw: JsonObject | undefined,
   standbyCluster: boolean,
-): { readonly slots: Readonly<Record<string, PermanentSlot>>; readonly findings: readonly Finding[] } {
+): Pick<DynamicSettings, 'slots' | 'slotsElsewhere'> & { readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
   const slots: [string, PermanentSlot][] = [];
+  const elsewhere: [string, PermanentSlot][] = [];
   for (const [name, spec] of Object.entries(raw ?? {})) {
     const slot = readSlot(name, spec);
     for (const { message, mend } of slot.wrong) findings.push({ path: ['slots', name], message, mend, severity: 'warning' });
     const here = slot.clusterType === null || (slot.clusterType === 'standby') === standbyCluster;
-    if (slot.spec !== null && here && !(slot.spec.type === 'logical' && standbyCluster)) slots.push([name, slot.spec]);
+    if (slot.spec === null) continue;
+    const isLost = slot.spec.type === 'logical' && standbyCluster;
+    (here && !isLost ? slots : elsewhere).push([name, slot.spec]);
+    if (isLost) findings.push({ path: ['slots', name], ...LOST, severity: 'warning' });
   }
-  return { slots: Object.fromEntries(slots), findings };
+  return { slots: Object.fromEntries(slots), slotsElsewhere: Object.fromEntries(elsewhere), findings };
 }
+
+const LOST = {
+  message: 'a standby cluster keeps no logical slots; its promotion makes this one anew, and the consumer misses what was written before',
+  mend: 'let the consumer read from the server that this cluster follows',
+};
 
 interface ReadSlot {
   /** Null: it is ignored. */

@@ -346,7 +346,7 @@ export const dynamicTable = {
     'This cluster follows a server outside of it, and takes no writes: `host`, `port`, `primary_slot_name`, `restore_command`, `archive_cleanup_command`, `recovery_min_apply_delay`, `create_replica_methods`.',
     { as: ['standbyCluster'] },
   ),
-  slots: freeMap('Permanent replication slots, by name, for consumers that are no members.', { as: ['slots'] }),
+  slots: freeMap('Permanent replication slots, by name, for consumers that are no members.', { as: ['slots', 'slotsElsewhere'] }),
   ignore_slots: mapList('Slots that are left alone. Unused ones that neither `slots` nor a member accounts for are dropped.', {
     default: [],
   }),

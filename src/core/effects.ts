@@ -215,6 +215,10 @@ export function opensForWrites(job: Job): boolean {
 /** It starts a promotion. */
 export const promotes = (effect: Effect): boolean => effect.kind === 'start-job' && effect.job.kind === 'promote';
 
+/** It begins to make a standby of a primary, which stays one. */
+export const demotes = (effect: Effect): boolean =>
+  effect.kind === 'demote-now' || (effect.kind === 'start-job' && effect.job.kind === 'demote-cluster');
+
 /** The job takes a primary down in good order; PostgreSQL takes writes until it has. */
 export const stopsInOrder = (job: Job | undefined): boolean => job?.kind === 'handover' || job?.kind === 'demote-cluster';
 

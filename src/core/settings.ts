@@ -231,6 +231,8 @@ export interface DynamicSettings {
   readonly terminateStrangers: boolean;
   /** Permanent slots by name, without those of another type of cluster (`cluster_type`). */
   readonly slots: Readonly<Record<string, PermanentSlot>>;
+  /** Those others; in a standby cluster the logical ones as well. */
+  readonly slotsElsewhere: Readonly<Record<string, PermanentSlot>>;
   readonly ignoreSlots: readonly JsonObject[];
   readonly useSlots: boolean;
   /** The `postgresql` map of the config key, as written; config/ merges it with the local one. */

@@ -8,6 +8,7 @@ import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import { isBehind } from './config-read.ts';
 import { type Ctx, leaderMember } from './context.ts';
+import { dynamicOf } from './dynamic-of.ts';
 import { refuse } from './errors.ts';
 import { refuseFor, showMembers } from './members.ts';
 import { localTime } from './time.ts';
@@ -37,6 +38,8 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
   if (isWanted && leader.role === role) throw refuse('Cluster is already in the required state');
   ctx.print('Current cluster topology');
   await showMembers(ctx, view, cluster);
+  const lost = lostSlots(view, verb);
+  if (lost !== null) ctx.print(lost);
   if (!force && !(await ctx.prompter.confirm(`Are you sure you want to ${verb} ${cluster} cluster?`)))
     throw refuse(`Aborted cluster ${noun}`);
   const rest = await ctx.rest();
@@ -47,6 +50,17 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
   await watch(ctx, cluster, change, leader.name);
   await showMembers(ctx, await ctx.read(cluster), cluster);
   return 0;
+}
+
+/** Null: no consumer misses anything by the change. */
+function lostSlots(view: ClusterView, verb: Change['verb']): string | null {
+  const { slots, slotsElsewhere } = dynamicOf(view);
+  const logical = Object.entries(verb === 'demote' ? slots : slotsElsewhere).filter(([, { type }]) => type === 'logical');
+  if (logical.length === 0) return null;
+  const names = logical.map(([name]) => name).join(', ');
+  return verb === 'demote'
+    ? `Logical slots are dropped, because a standby cluster keeps none: ${names}. Their consumers miss what is written until the cluster is promoted`
+    : `Logical slots are made anew: ${names}. Their consumers miss what was written while this was a standby cluster`;
 }
 
 /**

@@ -9,8 +9,9 @@ import type { ClusterNode } from './support/cluster-node.ts';
 let main: Cluster;
 let other: Cluster;
 beforeAll(async () => {
-  const plain = { synchronous_mode: null };
-  main = await startCluster({ nodes: 1, dynamic: plain });
+  const slots = { app: { type: 'logical', database: 'postgres', plugin: 'test_decoding' } };
+  const postgresql = { parameters: { wal_level: 'logical' } };
+  main = await startCluster({ nodes: 1, dynamic: { synchronous_mode: null, slots, postgresql } });
   const { port, host } = { port: main.nodes[0]!.place.postgresPort, host: '127.0.0.1' };
   other = await startCluster({ nodes: 2, start: false, dynamic: { synchronous_mode: 'quorum', standby_cluster: { host, port } } });
   await main.nodes[0]!.sql('insert into writes values (1)');
@@ -93,6 +94,8 @@ test('it is promoted in place, and the former primary cluster follows it after a
   const { host, postgresPort } = before.place;
   const demoted = await main.ctl(['demote-cluster', '--force', '--host', host, '--port', String(postgresPort)], 60_000);
   expect([demoted.code, demoted.stdout]).toEqual([0, expect.stringContaining('cluster is successfully demoted')]);
+  expect(demoted.stdout).toContain('Logical slots are dropped, because a standby cluster keeps none: app.');
+  expect(main.nodes[0]!.log()).toContain('logical replication slot app is given up');
   await standbyLeader(main);
   expect(main.nodes[0]!.log()).toContain('running pg_rewind');
   await hasRows(main, 4);
@@ -101,6 +104,7 @@ test('it is promoted in place, and the former primary cluster follows it after a
 
 test('a cluster that runs is demoted with its replicas, and its leader stays', async () => {
   expect((await main.ctl(['promote-cluster', '--force'])).code).toBe(0);
+  expect(main.nodes[0]!.log()).toContain('logical replication slot app is made anew: this cluster followed');
   await main.nodes[0]!.sql('insert into writes values (5)');
   const leader = other.node(await other.waitHealthy());
   await leader.sql('insert into writes values (101)');

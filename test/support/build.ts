@@ -36,6 +36,7 @@ export function dynamic(over: Partial<DynamicSettings> = {}): DynamicSettings {
     suspectAfterMs: 1000,
     unresponsiveAfterSeconds: 5,
     slots: {},
+    slotsElsewhere: {},
     ignoreSlots: [],
     useSlots: false,
     postgresql: {},

@@ -18,6 +18,7 @@ import { upstreamOf } from '../upstream.ts';
 import { type Comparison, type Held, isLaterXid, type LogicalMemory, noLogicalMemory } from './logical-work.ts';
 import { isIgnored, isOfKind } from './plan.ts';
 import { type WantedSlot, wantedSlots } from './wanted.ts';
+import { readUpTo } from './why-strange.ts';
 
 type WantedLogical = Extract<WantedSlot, { type: 'logical' }> & { readonly name: string };
 
@@ -156,18 +157,38 @@ function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
   return from !== undefined && catalogXmin != null && !isLaterXid(from, catalogXmin);
 }
 
+const MEND = 'compare what its consumer has with the primary, or copy its data again';
+
 /** What the consumers of a standby that is promoted now may miss, in words for the log. */
 export function doubtsOfPromotion(c: Context): readonly string[] {
   if (!c.isStandby) return [];
   return logicalSlots(c).flatMap(({ wanted, slot }) => {
-    const { name, target } = wanted;
-    const known = `logical replication slot ${name}`;
-    const mend = 'compare what its consumer has with the primary, or copy its data again';
-    if (!isCopy(slot, wanted) || c.m.logical.broken.includes(name))
-      return target === null
-        ? []
-        : [`${known} was not copied here and is made anew: its consumer misses what was written meanwhile; ${mend}`];
+    const known = `logical replication slot ${wanted.name}`;
+    if (!isCopy(slot, wanted) || c.m.logical.broken.includes(wanted.name)) {
+      const why = whyAnew(c, wanted);
+      return why === null ? [] : [`${known} ${why}; ${MEND}`];
+    }
     if (isSafe(c, slot)) return [];
-    return [`${known} might be unsafe to use after the promotion: this node was not seen to have all that it needs; ${mend}`];
+    return [`${known} might be unsafe to use after the promotion: this node was not seen to have all that it needs; ${MEND}`];
   });
+}
+
+/** Null: it is new, as far as is known. */
+function whyAnew({ m: { followed } }: Context, { target }: WantedLogical): string | null {
+  if (followed !== null)
+    return `is made anew: this cluster followed ${followed} and kept no logical slots, so its consumer misses what was written meanwhile`;
+  return target === null ? null : 'was not copied here and is made anew: its consumer misses what was written meanwhile';
+}
+
+/** What the consumers of a primary miss that becomes a standby leader now, in words for the log. */
+export function lossesOfDemotion(c: Context): readonly string[] {
+  if (!c.followsRemote || !c.isPrimary) return [];
+  const { slotsElsewhere } = c.o.settings.dynamic;
+  return (c.o.pg.sql?.slots ?? []).flatMap((slot) =>
+    slot.type === 'logical' && slotsElsewhere[slot.name]?.type === 'logical' && !isIgnored(c, slot)
+      ? [
+          `logical replication slot ${slot.name} is given up: a standby cluster keeps none, so its consumer misses what is written until the cluster is promoted${readUpTo(slot)}; let it read from the server that this cluster follows, or copy its data again after the promotion`,
+        ]
+      : [],
+  );
 }

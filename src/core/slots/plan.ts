@@ -5,6 +5,7 @@ import { forgottenSlots } from '../forgotten.ts';
 import type { SlotFacts } from '../postgres-facts.ts';
 import type { Lsn } from '../units.ts';
 import { type WantedSlot, wantedSlots } from './wanted.ts';
+import { whyStrange } from './why-strange.ts';
 
 /** `renew`: dropped, and made again in the same step. */
 type Verdict = 'keep' | 'drop' | 'renew';
@@ -21,7 +22,7 @@ interface Row {
   readonly when: (seen: Seen) => boolean;
   readonly verdict: Verdict;
   /** Why it is dropped, for the log. */
-  readonly because?: string;
+  readonly because?: (seen: Seen) => string;
 }
 
 /** The first row that applies decides about a slot that exists. */
@@ -35,21 +36,21 @@ export const slotRows: readonly Row[] = [
     id: 'slot.forgotten',
     when: ({ slot, wanted, forgotten }) => wanted === undefined && forgotten.has(slot.name),
     verdict: 'drop',
-    because: 'an operator has forgotten its member',
+    because: () => 'an operator has forgotten its member',
   },
   // No other slot can be made while this one has the name: also in a pause.
   {
     id: 'slot.of-another-kind',
     when: ({ slot, wanted }) => wanted !== undefined && !isOfKind(slot, wanted),
     verdict: 'drop',
-    because: 'another type, plugin or database is wanted under its name',
+    because: () => 'another type, plugin or database is wanted under its name',
   },
   { id: 'slot.paused', when: ({ c, wanted }) => c.paused && wanted === undefined, verdict: 'keep' },
   {
     id: 'slot.strange',
     when: ({ c, slot, wanted }) => isStrange(c, slot, wanted) && isOld(c, slot),
     verdict: 'drop',
-    because: `it is unused, and neither a member nor 'slots' nor 'ignore_slots' names it`,
+    because: ({ c, slot }) => whyStrange(c, slot),
   },
   { id: 'slot.unknown', when: ({ wanted }) => wanted === undefined, verdict: 'keep' },
   // Its WAL is gone: whoever comes for it finds nothing kept.
@@ -57,14 +58,14 @@ export const slotRows: readonly Row[] = [
     id: 'slot.lost',
     when: ({ c, slot }) => slot.walStatus === 'lost' && !c.paused,
     verdict: 'renew',
-    because: 'PostgreSQL has removed the WAL that its consumer needs, which must begin anew',
+    because: () => 'PostgreSQL has removed the WAL that its consumer needs, which must begin anew',
   },
   // Also of use to nobody after a promotion; it holds WAL and the catalogs' dead rows.
   {
     id: 'slot.broken',
     when: ({ c, slot }) => slot.type === 'logical' && c.m.logical.broken.includes(slot.name) && !c.paused,
     verdict: 'drop',
-    because: 'nobody can read it: WAL that it needs is gone here, or PostgreSQL has given it up',
+    because: () => 'nobody can read it: WAL that it needs is gone here, or PostgreSQL has given it up',
   },
   { id: 'slot.reserves-nothing', when: ({ slot }) => reservesNothing(slot), verdict: 'renew' },
   { id: 'slot.holds-xmin', when: ({ c, slot }) => holdsXmin(c, slot), verdict: 'renew' },
@@ -72,7 +73,7 @@ export const slotRows: readonly Row[] = [
     id: 'slot.in-the-way',
     when: ({ c, slot }) => isInTheWay(c, slot),
     verdict: 'drop',
-    because: 'PostgreSQL is to synchronize it from the primary',
+    because: () => 'PostgreSQL is to synchronize it from the primary',
   },
   { id: 'slot.wanted', when: () => true, verdict: 'keep' },
 ];
@@ -93,11 +94,12 @@ export function slotPlan(c: Context): Effect | null {
   for (const slot of sql.slots) {
     const { name } = slot;
     const spec = wanted.get(name);
-    const { verdict, because } = judged({ c, slot, wanted: spec, forgotten });
+    const seen = { c, slot, wanted: spec, forgotten };
+    const { verdict, because } = judged(seen);
     // A logical one is made again apart from the others, or comes from the leader.
     if (verdict === 'drop' || (verdict === 'renew' && slot.type === 'logical')) {
       drop.push(name);
-      if (because !== undefined) reasons[name] = because;
+      if (because !== undefined) reasons[name] = because(seen);
     } else if (spec?.type === 'physical' && slot.type === 'physical' && !isIgnored(c, slot)) {
       if (verdict === 'renew') renew.push(name);
       if (mayMove(c, slot, spec.target)) advance[name] = spec.target;

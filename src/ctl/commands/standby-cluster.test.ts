@@ -37,6 +37,18 @@ test('demote-cluster asks, tells the leader, and waits for a standby leader', as
   expect(asked()).toEqual(['patroni1 PATCH /config {"standby_cluster": {"host": "h", "port": 5433, "primary_slot_name": "s"}}']);
 });
 
+test('both say before they ask whose consumers miss something', async () => {
+  const config = JSON.parse(etcd.get('demo', 'config') ?? '{}') as Record<string, unknown>;
+  const slots = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' }, dr: {} };
+  etcd.put('demo', 'config', { ...config, slots } as never);
+  const { out } = await ctl(['demote-cluster', 'demo', '--host', 'h'], { etcd, input: 'n\n' });
+  expect(out).toMatch(/Logical slots are dropped, because a standby cluster keeps none: app\. .*\nAre you sure/);
+  etcd.put('demo', 'config', { ...config, slots, standby_cluster: { host: 'h' } } as never);
+  amend(etcd, 'demo', 'patroni1', { role: 'standby_leader' });
+  const { out: back } = await ctl(['promote-cluster', 'demo'], { etcd, input: 'n\n' });
+  expect(back).toMatch(/Logical slots are made anew: app\. .*\nAre you sure/);
+});
+
 test('promote-cluster tells the leader to forget the setting', async () => {
   amend(etcd, 'demo', 'patroni1', { role: 'standby_leader' });
   obey('primary');
