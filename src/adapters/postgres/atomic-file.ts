@@ -7,6 +7,7 @@ import { readFile, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { exists, syncDirectory, type WriteOptions, writeNew } from './file-steps.ts';
+import { textOf } from './file-text.ts';
 import { cannotReplace, writeInPlace } from './in-place.ts';
 
 export type { WriteOptions } from './file-steps.ts';
@@ -72,7 +73,7 @@ async function realOrSame(path: string): Promise<string> {
 /** Null when there is no such file. */
 export async function readText(path: string): Promise<string | null> {
   try {
-    return await readFile(path, 'utf8');
+    return textOf(await readFile(path));
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;

@@ -1,6 +1,7 @@
 /** The steps of which files are written durably. */
 import { access, open } from 'node:fs/promises';
 import type { Owner } from './deps.ts';
+import { bytesOf } from './file-text.ts';
 
 export interface InPlaceNote {
   readonly path: string;
@@ -30,7 +31,7 @@ export async function writeNew(path: string, text: string, options: Pick<WriteOp
     // The umask may have taken bits away that a reader in the group needs.
     await file.chmod(options.mode);
     if (options.owner) await file.chown(options.owner.uid, options.owner.gid);
-    await file.writeFile(text);
+    await file.writeFile(bytesOf(text));
     await file.sync();
   } finally {
     await file.close();

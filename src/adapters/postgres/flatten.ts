@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { parseConfLine } from '../../pgconf/guc.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { textOf } from './file-text.ts';
 
 /** PostgreSQL's own limit (CONF_FILE_MAX_DEPTH). */
 const MAX_DEPTH = 10;
@@ -26,11 +27,11 @@ export async function flattened(path: string): Promise<string> {
 
 async function linesOf(path: string, depth: number): Promise<string[]> {
   if (depth > MAX_DEPTH) throw unreadable(path, 'it is included too deep, or includes itself');
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+  const bytes = await readFile(path).catch((error: unknown) => {
     throw unreadable(path, ensureError(error).message, error);
   });
   const result: string[] = [];
-  for (const line of text.replace(/\n$/, '').split('\n')) {
+  for (const line of textOf(bytes).replace(/\n$/, '').split('\n')) {
     const guc = parseConfLine(line);
     if (guc !== null && INCLUDES.has(guc.name)) {
       result.push(`# ${line.trim()}`);

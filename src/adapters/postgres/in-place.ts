@@ -8,6 +8,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { codeOf } from '../../support/errors.ts';
 import { exists, syncDirectory, type WriteOptions, writeNew } from './file-steps.ts';
+import { bytesOf, textOf } from './file-text.ts';
 
 /**
  * Of rename: a mount is in the way. Of making a file, or a rename over somebody else's: the
@@ -30,7 +31,7 @@ export const spareName = (spare: string, name: string): string => join(spare, `p
 export async function writeInPlace(path: string, text: string, options: WriteOptions, reason: unknown): Promise<boolean> {
   const file = await open(path, 'r+');
   try {
-    const before = await file.readFile('utf8');
+    const before = textOf(await file.readFile());
     const mode = (await file.stat()).mode & 0o777;
     const permitted = await permissions(file, options);
     if (before === text) {
@@ -53,7 +54,7 @@ export async function writeInPlace(path: string, text: string, options: WriteOpt
  * the same write.
  */
 async function overwrite(file: FileHandle, before: string, text: string): Promise<void> {
-  const [old, wanted] = [Buffer.from(before), Buffer.from(text)];
+  const [old, wanted] = [bytesOf(before), bytesOf(text)];
   const blank = Buffer.alloc(Math.max(0, old.length - wanted.length), '\n');
   try {
     await writeWhole(file, Buffer.concat([wanted, blank]));

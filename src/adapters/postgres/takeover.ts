@@ -15,6 +15,7 @@ import { basePath, configPath } from './base-place.ts';
 import { keepBefore } from './before.ts';
 import { inspectDataDir } from './data-dir.ts';
 import { isSamePath } from './doors.ts';
+import { textOf } from './file-text.ts';
 import { flattened, movedAccessFile } from './flatten.ts';
 import type { LocalServer } from './local-server.ts';
 import { isManaged, isUsual, lastConfigFile } from './origin.ts';
@@ -82,7 +83,7 @@ async function keepRunning(server: TakenServer): Promise<boolean> {
   const base = await basePath(settings);
   if (lost && (await readText(base)) === null) {
     const text =
-      isUsual(settings, file) && dirname(base) === configDir ? await readFile(file, 'utf8') : await flattenedOrElsewhere(settings, file);
+      isUsual(settings, file) && dirname(base) === configDir ? textOf(await readFile(file)) : await flattenedOrElsewhere(settings, file);
     await put(baseConfName(settings), [`# Taken over by Regent from ${file}`, text, ...commandLine(given)].join('\n'));
     kept = true;
   }
