@@ -38,6 +38,8 @@ export interface CtlConfig {
   readonly etcd: EtcdSettings;
   readonly rest: RestAccess;
   readonly superuser: Credentials | null;
+  /** Who streams from other members; null: the file names nobody. */
+  readonly replication: Credentials | null;
   /** `ctl.haproxy_url`, a setting of Regent's own: where `health` looks. */
   readonly haproxyUrl: string | null;
   /** `ctl.list_lsn`: which columns tables have. Null: the name of the tool decides. */
@@ -65,7 +67,8 @@ export function loadCtlConfig(options: GlobalOptions, env: Environment): CtlConf
     namespace: given?.namespace ?? (settings.at('namespace') === '' ? '' : (settings.text('namespace') ?? 'service')),
     etcd: given?.etcd ?? etcdOf(settings),
     rest: restAccess(settings, options.insecure ?? false),
-    superuser: superuserOf(settings),
+    superuser: credentialsOf(settings, 'superuser', 'postgres'),
+    replication: credentialsOf(settings, 'replication', null),
     haproxyUrl: settings.text('ctl', 'haproxy_url'),
     listLsn: switchOf('REGENT_LIST_LSN', env['REGENT_LIST_LSN']) ?? switchOf('ctl.list_lsn', settings.at('ctl', 'list_lsn')),
     citusGroup: parseInteger(settings.at('citus', 'group')),
@@ -193,10 +196,10 @@ function authenticationOf(settings: Reader, section: string): { username: string
   return username === null ? null : { username, password: settings.text(section, 'authentication', 'password') ?? '' };
 }
 
-function superuserOf(settings: Reader): Credentials | null {
-  const text = (key: string) => settings.text('postgresql', 'authentication', 'superuser', key);
-  // The same default as the agent's: `postgres`, if the file names no user.
-  const username = text('username') ?? (text('password') === null ? null : 'postgres');
+/** `fallback`: the agent's default, for a file that gives a password and names no user. */
+function credentialsOf(settings: Reader, role: 'superuser' | 'replication', fallback: string | null): Credentials | null {
+  const text = (key: string) => settings.text('postgresql', 'authentication', role, key);
+  const username = text('username') ?? (text('password') === null ? null : fallback);
   if (username === null) return null;
   const options = CREDENTIAL_KEYWORDS.flatMap((name) => {
     const value = text(name);

@@ -17,6 +17,7 @@ import { awaitRequest, outcomeMs } from './handover-wait.ts';
 import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import { type RestAnswer, said } from './rest.ts';
+import { followed } from './standby-warnings.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 import { sentence, warn } from './warn.ts';
 
@@ -48,9 +49,16 @@ export async function handOver(ctx: Ctx, action: Action, named: string | undefin
   const view = await ctx.read(cluster);
   ctx.print('Current cluster topology');
   await showMembers(ctx, view, cluster);
+  const isRefused = action === 'switchover' && view.leader === null;
+  if (clusterModes(view).standbyCluster && !isRefused) warn(ctx, staysStandby(ctx, action, cluster, view));
   const plan = await planOf(ctx, action, cluster, view, options);
   if (!options.force) await confirmed(ctx, action, cluster, view, plan);
   return request(ctx, action, cluster, view, plan);
+}
+
+function staysStandby(ctx: Ctx, action: Action, cluster: string, view: ClusterView): string {
+  const from = followed(view.config?.data['standby_cluster']);
+  return `this is a standby cluster of ${from}: a ${action} changes which member follows it, and none takes writes. To have it take writes: ${ctx.called} promote-cluster ${shellWord(cluster)}`;
 }
 
 async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterView, options: HandoverOptions): Promise<Plan> {

@@ -7,6 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Log } from '../ports/log.ts';
 import type { CtlConfig } from './config.ts';
+import type { Identify } from './identify.ts';
 import type { Reach } from './reach.ts';
 
 export interface Output {
@@ -28,4 +29,6 @@ export interface CtlIo {
   openDcs(config: CtlConfig, scope: string, log: Log): Promise<Dcs>;
   /** Whether anybody listens on a member's address. */
   readonly reach: Reach;
+  /** Which cluster a PostgreSQL server belongs to. */
+  readonly identify: Identify;
 }

@@ -25,6 +25,7 @@ export function processIo(): CtlIo {
       const { createEtcdDcs } = await import('../adapters/etcd/store.ts');
       return createEtcdDcs({ settings, scope, namespace: config.namespace, log, clock });
     },
+    identify: async (...args) => (await import('./identify.ts')).identifyServer(...args),
     reach: async (address, timeoutMs) => (await import('./reach.ts')).reachTcp(address, timeoutMs),
   };
 }

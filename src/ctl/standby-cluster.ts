@@ -8,10 +8,11 @@ import { onlyOutage } from '../support/errors.ts';
 import type { JsonObject } from '../support/json.ts';
 import { isBehind } from './config-read.ts';
 import { type Ctx, leaderMember } from './context.ts';
-import { dynamicOf } from './dynamic-of.ts';
 import { refuse } from './errors.ts';
 import { refuseFor, showMembers } from './members.ts';
+import { standbyWarnings, wayBack } from './standby-warnings.ts';
 import { localTime } from './time.ts';
+import { warn } from './warn.ts';
 
 const POLL_MS = 1000;
 
@@ -38,8 +39,8 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
   if (isWanted && leader.role === role) throw refuse('Cluster is already in the required state');
   ctx.print('Current cluster topology');
   await showMembers(ctx, view, cluster);
-  const lost = lostSlots(view, verb);
-  if (lost !== null) ctx.print(lost);
+  const before = view.config?.data['standby_cluster'];
+  for (const line of await standbyWarnings(ctx, view, { before, after: patch ?? undefined })) warn(ctx, line);
   if (!force && !(await ctx.prompter.confirm(`Are you sure you want to ${verb} ${cluster} cluster?`)))
     throw refuse(`Aborted cluster ${noun}`);
   const rest = await ctx.rest();
@@ -48,19 +49,11 @@ export async function changeCluster(ctx: Ctx, named: string | undefined, change:
   const failed = `Failed to ${verb} ${cluster} cluster: `;
   if (answer.status !== 200) throw refuse(`${failed}${failed}/config PATCH status code=${answer.status}, (${answer.text})`);
   await watch(ctx, cluster, change, leader.name);
-  await showMembers(ctx, await ctx.read(cluster), cluster);
+  const after = await ctx.read(cluster);
+  await showMembers(ctx, after, cluster);
+  const back = wayBack(ctx, cluster, after.config?.data ?? {});
+  if (back !== null) ctx.io.stderr.write(`${back}\n`);
   return 0;
-}
-
-/** Null: no consumer misses anything by the change. */
-function lostSlots(view: ClusterView, verb: Change['verb']): string | null {
-  const { slots, slotsElsewhere } = dynamicOf(view);
-  const logical = Object.entries(verb === 'demote' ? slots : slotsElsewhere).filter(([, { type }]) => type === 'logical');
-  if (logical.length === 0) return null;
-  const names = logical.map(([name]) => name).join(', ');
-  return verb === 'demote'
-    ? `Logical slots are dropped, because a standby cluster keeps none: ${names}. Their consumers miss what is written until the cluster is promoted`
-    : `Logical slots are made anew: ${names}. Their consumers miss what was written while this was a standby cluster`;
 }
 
 /**

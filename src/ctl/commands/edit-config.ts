@@ -14,6 +14,7 @@ import { pageText } from '../editor.ts';
 import { CtlError, refuse } from '../errors.ts';
 import { refuseFor } from '../members.ts';
 import { refusedParameters } from '../refused-parameters.ts';
+import { standbyWarnings, wayBack } from '../standby-warnings.ts';
 import { warn } from '../warn.ts';
 import { toYaml, yamlMapping } from '../yaml.ts';
 
@@ -58,6 +59,9 @@ async function change(ctx: Ctx, cluster: string, view: ClusterView, options: Edi
   for (const line of refused) warn(ctx, `${line}; it is stored anyway, and members ignore it or use the nearest valid value`);
   for (const line of overruled) warn(ctx, line);
   if (unasked !== null) warn(ctx, `no PostgreSQL could be asked whether it accepts the parameters: ${unasked}`);
+  const change = { before: config.data['standby_cluster'], after: after['standby_cluster'] };
+  const ofStandby = await standbyWarnings(ctx, view, change);
+  for (const line of ofStandby) warn(ctx, line);
   if (!options.force) {
     if (options.apply === STDIN || options.replace === STDIN) {
       ctx.print('Use --force option to apply changes');
@@ -68,6 +72,8 @@ async function change(ctx: Ctx, cluster: string, view: ClusterView, options: Edi
   const revision = await (await ctx.dcs(cluster)).writeConfig(after, config, { timeoutMs: DCS_TIMEOUT_MS });
   if (revision === null) throw new CtlError('CTL_CONFLICT', 'Config modification aborted due to concurrent changes');
   ctx.print('Configuration changed');
+  const back = ofStandby.length === 0 ? null : wayBack(ctx, cluster, after);
+  if (back !== null) ctx.io.stderr.write(`${back}\n`);
   await untilConfigIsRead(ctx, cluster);
 }
 

@@ -9,6 +9,7 @@ import { PassThrough } from 'node:stream';
 import { createSystemClock } from '../../../src/adapters/clock/system.ts';
 import { createEtcdDcs } from '../../../src/adapters/etcd/store.ts';
 import { requireEtcd } from '../../../src/ctl/config.ts';
+import { identifyServer } from '../../../src/ctl/identify.ts';
 import type { CtlIo } from '../../../src/ctl/io.ts';
 import { main } from '../../../src/ctl/main.ts';
 import { reachTcp } from '../../../src/ctl/reach.ts';
@@ -121,6 +122,7 @@ export class BothTools {
       openDcs: async (config, scope, log) =>
         createEtcdDcs({ settings: requireEtcd(config), scope, namespace: config.namespace, log, clock }),
       reach: reachTcp,
+      identify: identifyServer,
     };
     const code = await main(['node', '/usr/bin/patronictl', ...argv], io);
     return { code, out, err };

@@ -86,7 +86,8 @@ function handovers(typed: Typer, done: Typer): void {
   done('switchover --force --candidate pg2', { keys: tagged('pg2'), note: 'nofailover' });
   done(`switchover --force --scheduled ${LATER}`, { keys: { config: { pause: true } }, note: 'paused' });
   const standby = { config: { standby_cluster: { host: 'x' } }, 'members/pg1': { role: 'standby_leader' } };
-  done('switchover', { keys: standby, note: 'standby cluster', input: '\n\n\n' });
+  const stays = { why: 'costs are told', err: /^Warning: this is a standby cluster of x:5432: .*\nAborted!\n$/ } as const;
+  done('switchover', { keys: standby, note: 'standby cluster', input: '\n\n\n', differs: stays });
   for (const line of ['--candidate pg2', '--candidate nobody', '--candidate pg1', '']) done(`failover ${line} --force`.replace('  ', ' '));
   for (const input of ['pg2\ny\n', '\n', 'pg2\nn\n']) done('failover', { input });
   typed('failover --candidate pg2 --force', { rest: REFUSED, note: 'refused', differs: NOT_DONE });
@@ -109,7 +110,11 @@ function handovers(typed: Typer, done: Typer): void {
 }
 
 function clusterRoles(typed: Typer, done: Typer): void {
-  typed('demote-cluster --host x --force', { rest: REFUSED, note: 'refused' });
+  const told = (err: RegExp): Differs => ({ why: 'costs are told', err });
+  const failed = told(
+    /^Warning: this cluster stops taking writes: .*\n[\s\S]*\nError: Failed to demote demo cluster: Failed to demote demo cluster: /,
+  );
+  typed('demote-cluster --host x --force', { rest: REFUSED, note: 'refused', differs: failed });
   const standby = { config: { standby_cluster: { host: 'x' } }, 'members/pg1': { role: 'standby_leader' } };
   for (const line of [
     'demote-cluster --force',
@@ -119,8 +124,12 @@ function clusterRoles(typed: Typer, done: Typer): void {
   ])
     done(line);
   done('demote-cluster --host x --force', { keys: standby, note: 'is one' });
-  done('demote-cluster --host x', { input: 'n\n' });
-  done('promote-cluster', { keys: standby, input: 'n\n' });
+  done('demote-cluster --host x', { input: 'n\n', differs: told(/^Warning: [\s\S]*\nError: Aborted cluster demotion\n$/) });
+  done('promote-cluster', {
+    keys: standby,
+    input: 'n\n',
+    differs: told(/^Warning: this cluster takes writes afterwards[\s\S]*\nError: Aborted cluster promotion\n$/),
+  });
   done('promote-cluster --force', { keys: { leader: null }, note: 'no leader' });
 }
 
