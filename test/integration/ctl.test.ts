@@ -7,6 +7,7 @@ import * as esbuild from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSystemClock } from '../../src/adapters/clock/system.ts';
 import { createEtcdDcs } from '../../src/adapters/etcd/store.ts';
+import { identifyServer } from '../../src/ctl/identify.ts';
 import type { Dcs } from '../../src/ports/dcs.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { amend, ctl, type RunResult, tutorialCluster } from '../fixtures/ctl.ts';
@@ -206,6 +207,14 @@ test('query: rows as psycopg prints them, files, roles, mistakes', async () => {
       1,
       expect.stringMatching(/SQLSTATE: 28.*"nobody".*, as user nobody: name another with -U, or set PGUSER\n$/),
     ]);
+    // What demote-cluster asks the server that is to be followed.
+    const { superuser } = settings.postgresql;
+    const door = { host: '127.0.0.1', port: settings.postgresql.port };
+    const id = (await query('-c', 'SELECT system_identifier::text AS id FROM pg_control_system()')).out.split('\n')[1];
+    expect(await identifyServer(door, superuser, 5000)).toEqual({ systemIdentifier: id });
+    expect(await identifyServer(door, { ...superuser, password: 'wrong' }, 5000)).toEqual({
+      unknown: expect.stringContaining('password authentication failed'),
+    });
     expect((await query('-c', 'SELECT 1', '-r', 'primary')).out).toBe('?column?\n1\n');
     amend(store, 'demo', 'patroni2', { conn_url: `postgres://127.0.0.1:${settings.postgresql.port}/postgres` });
     expect((await query('-c', 'SELECT 1', '-r', 'replica')).out).toMatch(/\tNo connection to role 'replica' is available\n$/);
