@@ -6,7 +6,17 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RegentError } from '../support/errors.ts';
 import { lastLines } from '../support/exec.ts';
-import { findLeader, haproxyPools, healthyEtcd, isPaused, viewNode, waitsForStandbys } from './observe.ts';
+import {
+  findHead,
+  type Head,
+  haproxyPools,
+  healthyEtcd,
+  isPaused,
+  missingBehindLeader,
+  tryWrite,
+  viewNode,
+  writesGoTo,
+} from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DemoState } from './state.ts';
@@ -47,7 +57,7 @@ function steps(plan: DemoPlan): Step[] {
   const etcdNames = plan.etcd.map((member) => member.name);
   const nodeNames = plan.nodes.map((node) => node.name);
   let absent: readonly string[] = etcdNames;
-  let leader: string | null = null;
+  let leader: Head | null = null;
   let late: readonly string[] = nodeNames;
   const describeNodes = async (): Promise<ReadonlyArray<readonly [name: string, state: string]>> =>
     Promise.all(plan.nodes.map(async (node) => [node.name, (await viewNode(node))?.state ?? 'starting'] as const));
@@ -67,9 +77,12 @@ function steps(plan: DemoPlan): Step[] {
       title: 'leader',
       timeoutMs: 90_000,
       culprits: () => nodeNames,
-      result: () => `leader: ${leader} takes writes`,
+      result: () =>
+        leader?.isStandby
+          ? `leader: ${leader.name} leads a standby cluster, which takes no writes`
+          : `leader: ${leader?.name} takes writes`,
       check: async () => {
-        leader = await findLeader(plan);
+        leader = await findHead(plan);
         return leader === null ? inWords(await describeNodes()) : null;
       },
     },
@@ -80,29 +93,26 @@ function steps(plan: DemoPlan): Step[] {
       result: () => (nodeNames.length === 1 ? 'replicas: none asked for' : `replicas: ${nodeNames.length - 1} streaming`),
       check: async () => {
         const states = await describeNodes();
-        leader = (await findLeader(plan)) ?? leader;
-        const waiting = states.filter(([name, state]) => name !== leader && state !== 'streaming');
+        leader = (await findHead(plan)) ?? leader;
+        const waiting = states.filter(([name, state]) => name !== leader?.name && state !== 'streaming');
         late = waiting.map(([name]) => name);
         if (waiting.length > 0) return inWords(waiting);
-        const leading = plan.nodes.find((node) => node.name === leader);
-        // Until then a commit is acknowledged by the leader alone, and a failover could not be
-        // without loss.
-        const unsafe = nodeNames.length > 1 && (leading === undefined || (await waitsForStandbys(leading)));
-        return unsafe ? 'streaming; waiting for synchronous replication' : null;
+        return nodeNames.length === 1 || leader === null ? null : missingBehindLeader(leader.node);
       },
     },
     {
       title: 'HAProxy',
       timeoutMs: 30_000,
       culprits: () => ['haproxy', 'router'],
-      result: () => `HAProxy: writes go to ${leader}, reads to all`,
+      result: () => `HAProxy: ${leader?.isStandby ? 'writes go nowhere' : `writes go to ${leader?.name}`}, reads to all`,
       check: async () => {
         const pools = await haproxyPools(plan);
-        leader = (await findLeader(plan)) ?? leader;
+        leader = (await findHead(plan)) ?? leader;
         const unread = missingOf(nodeNames, pools.read);
-        if (pools.write.length !== 1 || pools.write[0] !== leader)
-          return `writes go to ${pools.write.join(', ') || 'nobody'}, not yet to ${leader} alone`;
-        return unread.length === 0 ? null : `reads do not go to ${unread.join(', ')} yet`;
+        if (leader !== null && !writesGoTo(pools, leader))
+          return `writes go to ${pools.write.join(', ') || 'nobody'}, not yet to ${leader.isStandby ? 'nobody' : `${leader.name} alone`}`;
+        if (unread.length > 0) return `reads do not go to ${unread.join(', ')} yet`;
+        return leader?.isStandby ? null : tryWrite(plan);
       },
     },
   ];

@@ -28,8 +28,10 @@ export function changes(before: Views, after: Views, leaderBefore: string | null
   }
   const leaders = [...after].filter(([, view]) => view?.isLeader);
   for (const [name, view] of leaders) {
-    const changed = name !== leaderBefore || view?.timeline !== (before.get(name)?.timeline ?? view?.timeline);
-    if (changed) lines.push(`${name} is the leader, timeline ${view?.timeline ?? '?'}`);
+    const then = before.get(name) ?? view;
+    const changed =
+      name !== leaderBefore || view?.timeline !== (then?.timeline ?? view?.timeline) || view?.isStandbyLeader !== then?.isStandbyLeader;
+    if (changed) lines.push(`${name} is the ${view?.isStandbyLeader ? 'standby leader' : 'leader'}, timeline ${view?.timeline ?? '?'}`);
   }
   return lines;
 }

@@ -11,7 +11,7 @@ import { alone } from './alone.ts';
 import { ask, showLog, stopEverything } from './client.ts';
 import { demoCommand } from './commands.ts';
 import type { InstallTerms } from './install.ts';
-import { findLeader, haproxyPools, httpGet } from './observe.ts';
+import { findHead, haproxyPools, httpGet, writesGoTo } from './observe.ts';
 import { defaultDirectory } from './place.ts';
 import { DEFAULT_BASE_PORT, DEFAULT_NODES, type DemoPlan, type DemoSettings, NODES_MAX, planDemo, portsOf } from './plan.ts';
 import { ephemeralPorts, ephemeralWarning } from './ports.ts';
@@ -135,21 +135,22 @@ async function status(options: { readonly dir?: string }): Promise<number> {
     write(`the demo in ${plan.directory} is not running; start it with: ${demoCommand('', plan.directory)}\n`);
     return EXIT_NOT_RUNNING;
   }
+  const head = await findHead(plan);
   write(
-    `${processTable(plan, state, Date.now())}\n\n${await memberTable(plan, await runningEntry())}\n\n${addresses(plan, marker.stats)}\n\n  ${psqlLine(plan.haproxy.writePort)}\n`,
+    `${processTable(plan, state, Date.now())}\n\n${await memberTable(plan, await runningEntry())}\n\n${addresses(plan, marker.stats, head)}\n\n  ${psqlLine(plan.haproxy.writePort)}\n`,
   );
   return (await isWhole(plan)) ? 0 : EXIT_DEGRADED;
 }
 
 /**
- * One leader that takes the writes, every node running by its own word, and every node in the read
+ * One leader that takes the writes (none in a standby cluster), every node running by its own word, and every node in the read
  * pool, from which HAProxy takes one that is gone only after some checks.
  */
 async function isWhole(plan: DemoPlan): Promise<boolean> {
   const health = Promise.all(plan.nodes.map(({ restPort }) => httpGet(restPort, '/health')));
-  const [leader, pools, answers] = await Promise.all([findLeader(plan), haproxyPools(plan), health]);
+  const [leader, pools, answers] = await Promise.all([findHead(plan), haproxyPools(plan), health]);
   if (answers.some((answer) => answer?.status !== 200)) return false;
-  return leader !== null && pools.write.length === 1 && pools.write[0] === leader && pools.read.length === plan.nodes.length;
+  return leader !== null && writesGoTo(pools, leader) && pools.read.length === plan.nodes.length;
 }
 
 async function nodeCommand(command: 'stop' | 'start' | 'kill', node: string, options: { readonly dir?: string }): Promise<number> {

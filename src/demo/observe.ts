@@ -3,8 +3,14 @@
  * Short questions; no answer is an answer.
  */
 import { createConnection } from 'node:net';
+import pg from 'pg';
+import { isMapping } from '../config/merge.ts';
+import { modesOf } from '../core/cluster-modes.ts';
+import { codeOf, ensureError } from '../support/errors.ts';
 import { exchange } from '../support/http.ts';
+import type { JsonObject } from '../support/json.ts';
 import { PRIMARY_BACKEND, REPLICA_BACKEND } from './haproxy-config.ts';
+import { SUPERUSER } from './node-config.ts';
 import type { DemoPlan, NodePlan } from './plan.ts';
 
 const ASK_TIMEOUT_MS = 500;
@@ -18,10 +24,13 @@ export function httpGet(port: number, path: string): Promise<{ readonly status: 
   );
 }
 
-function jsonOf(text: string | undefined): Readonly<Record<string, unknown>> {
+function objectOf(value: unknown): JsonObject {
+  return isMapping(value) ? value : {};
+}
+
+function jsonOf(text: string | undefined): JsonObject {
   try {
-    const value: unknown = JSON.parse(text ?? '{}');
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return objectOf(JSON.parse(text ?? '{}'));
   } catch {
     return {};
   }
@@ -33,17 +42,32 @@ export async function healthyEtcd(plan: DemoPlan): Promise<string[]> {
   return plan.etcd.filter((_, index) => jsonOf(answers[index]?.body)['health'] === 'true').map((member) => member.name);
 }
 
+/** The node that leads. */
+export interface Head {
+  readonly name: string;
+  /** It leads a standby cluster: it takes no writes. */
+  readonly isStandby: boolean;
+  readonly node: NodePlan;
+}
+
+export async function findHead(plan: DemoPlan): Promise<Head | null> {
+  const views = await Promise.all(plan.nodes.map(async (node) => ({ node, view: await viewNode(node) })));
+  const heads = views.flatMap(({ node, view }) => (view?.isLeader ? [{ name: node.name, isStandby: view.isStandbyLeader, node }] : []));
+  return heads.find(({ isStandby }) => !isStandby) ?? heads[0] ?? null;
+}
+
 /** The node that says it is the leader, or null. */
 export async function findLeader(plan: DemoPlan): Promise<string | null> {
-  const answers = await Promise.all(plan.nodes.map((node) => httpGet(node.restPort, '/primary')));
-  return plan.nodes.find((_, index) => answers[index]?.status === 200)?.name ?? null;
+  return (await findHead(plan))?.name ?? null;
 }
 
 /** A member's own word about itself. */
 export interface NodeView {
   /** `creating replica`, `running`, `streaming` … */
   readonly state: string;
+  /** In a standby cluster too. */
   readonly isLeader: boolean;
+  readonly isStandbyLeader: boolean;
   readonly timeline: number | null;
 }
 
@@ -54,10 +78,12 @@ export interface NodeView {
 export function parseNode(text: string, leads: boolean): NodeView {
   const body = jsonOf(text);
   const { timeline } = body;
+  const isStandbyLeader = body['role'] === 'standby_leader';
   const state = body['replication_state'] ?? body['state'];
   return {
     state: typeof state === 'string' ? state : 'starting',
-    isLeader: leads,
+    isLeader: leads || isStandbyLeader,
+    isStandbyLeader,
     timeline: typeof timeline === 'number' ? timeline : null,
   };
 }
@@ -68,20 +94,36 @@ export async function viewNode(node: NodePlan): Promise<NodeView | null> {
   return answer === null ? null : parseNode(answer.body, answer.status === 200);
 }
 
-/**
- * Whether the cluster waits for synchronous standbys but has not named any yet, as its leader tells
- * it.
- */
-export function lacksStandbys(cluster: string, config: string): boolean {
-  const mode = jsonOf(config)['synchronous_mode'];
-  if (mode === undefined || mode === false || mode === 'off' || mode === null) return false;
-  const { members } = jsonOf(cluster);
-  return !(Array.isArray(members) && members.some((member) => ['sync_standby', 'quorum_standby'].includes(member?.role)));
+/** What three answers of the leader say: GET /cluster, /config and /patroni. */
+export interface LeaderAnswers {
+  readonly cluster: string;
+  readonly config: string;
+  readonly status: string;
 }
 
-export async function waitsForStandbys(leader: NodePlan): Promise<boolean> {
-  const [cluster, config] = await Promise.all([httpGet(leader.restPort, '/cluster'), httpGet(leader.restPort, '/config')]);
-  return cluster === null || config === null || lacksStandbys(cluster.body, config.body);
+/** Of `lease.no-voter` and `lease.nobody-leads` (docs/rules.md): /sync is still as it was before. */
+const SYNC_IS_OLD: ReadonlySet<unknown> = new Set(['lease.no-voter', 'lease.nobody-leads']);
+
+/**
+ * What keeps the cluster, as its leader tells it, from losing nothing at a failover: a replica that
+ * has not followed it to its timeline, or synchronous replication that is not in force yet.
+ */
+export function missingBehind({ cluster, config, status }: LeaderAnswers): string | null {
+  const { members } = jsonOf(cluster);
+  const all = Array.isArray(members) ? members.filter(isMapping) : [];
+  const timeline = all.find(({ role }) => role === 'leader' || role === 'standby_leader')?.['timeline'];
+  const behind = all.filter((member) => timeline !== undefined && member['timeline'] !== timeline).map(({ name }) => name);
+  if (behind.length > 0) return `${behind.join(', ')} not yet on timeline ${timeline}`;
+  if (modesOf(jsonOf(config)).synchronousMode === 'off') return null;
+  const fence = objectOf(objectOf(jsonOf(status)['regent'])['failover_fence']);
+  const confirms = all.some(({ role }) => role === 'sync_standby' || role === 'quorum_standby');
+  return confirms && !SYNC_IS_OLD.has(fence['rule']) ? null : 'streaming; waiting for synchronous replication';
+}
+
+export async function missingBehindLeader({ restPort }: NodePlan): Promise<string | null> {
+  const [cluster, config, status] = await Promise.all(['/cluster', '/config', '/patroni'].map((path) => httpGet(restPort, path)));
+  if (!cluster || !config || !status) return 'the leader does not answer';
+  return missingBehind({ cluster: cluster.body, config: config.body, status: status.body });
 }
 
 /** Whether somebody paused the cluster; false while no node can tell. */
@@ -129,4 +171,34 @@ export function parsePools(csv: string): Pools {
 
 export async function haproxyPools(plan: DemoPlan): Promise<Pools> {
   return parsePools(await askHaproxy(plan.haproxy.runtimeSocket, 'show stat'));
+}
+
+/** Whether HAProxy leads writes to the leader alone, and in a standby cluster nowhere. */
+export function writesGoTo({ write }: Pools, { name, isStandby }: Head): boolean {
+  return write.join() === (isStandby ? '' : name);
+}
+
+const WRITE_TIMEOUT_MS = 3000;
+/** Invalid authorization: the user's own pg_hba. */
+const NOT_LET_IN = /^28/;
+
+/**
+ * Commits a few bytes of WAL through HAProxy, which waits for synchronous standbys as any write
+ * does. Returns why that failed, null when it is done, or when the demo's user is not let in.
+ */
+export async function tryWrite(plan: DemoPlan): Promise<string | null> {
+  const client = new pg.Client({
+    ...{ host: '127.0.0.1', port: plan.haproxy.writePort, user: SUPERUSER.username, password: SUPERUSER.password, database: 'postgres' },
+    ...{ connectionTimeoutMillis: WRITE_TIMEOUT_MS, query_timeout: WRITE_TIMEOUT_MS },
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query("SELECT pg_logical_emit_message(true, 'regent demo', 'ready')");
+    return null;
+  } catch (error) {
+    return NOT_LET_IN.test(codeOf(error) ?? '') ? null : ensureError(error).message;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }

@@ -12,7 +12,7 @@ import { Chronicle } from './chronicle.ts';
 import { ask, stopEverything } from './client.ts';
 import { demoCommand } from './commands.ts';
 import { type ControlReply, type ControlRequest, listenForControl } from './control.ts';
-import { findLeader } from './observe.ts';
+import { findHead } from './observe.ts';
 import { type DemoPlan, planDemo } from './plan.ts';
 import type { Prepared } from './prepare.ts';
 import { runningEntry } from './program.ts';
@@ -89,8 +89,8 @@ export interface RunTerms {
 
 async function tellReady(prepared: Prepared, { progress, write }: RunTerms, paused: boolean): Promise<void> {
   const took = formatSeconds(progress.elapsedMs());
-  const [table, leader] = await Promise.all([memberTable(prepared.plan, prepared.entry), findLeader(prepared.plan)]);
-  write(`\n${table}\n${welcome({ plan: prepared.plan, stats: prepared.marker.stats, leader, took })}\n`);
+  const [table, head] = await Promise.all([memberTable(prepared.plan, prepared.entry), findHead(prepared.plan)]);
+  write(`\n${table}\n${welcome({ plan: prepared.plan, stats: prepared.marker.stats, head, took })}\n`);
   if (paused) write(`${pausedNote(prepared.plan)}\n`);
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { changes, type Views } from './chronicle.ts';
 import { parsePasswd } from './identity.ts';
-import { lacksStandbys, parseNode, parsePools } from './observe.ts';
+import { missingBehind, parseNode, parsePools, writesGoTo } from './observe.ts';
 import { defaultDirectory } from './place.ts';
 import { planDemo } from './plan.ts';
 import { Progress } from './progress.ts';
@@ -12,7 +12,7 @@ const plan = planDemo({ directory: '/demo', nodes: 3, basePort: 5000, overrides:
 
 describe('what a newcomer reads', () => {
   it('has the three addresses, a psql line, and commands that fit the cluster at hand', () => {
-    const text = welcome({ plan, stats, leader: 'patroni2', took: '4.6 s' });
+    const text = welcome({ plan, stats, head: { name: 'patroni2', isStandby: false }, took: '4.6 s' });
     for (const words of [
       'localhost:5000',
       'localhost:5001',
@@ -25,9 +25,16 @@ describe('what a newcomer reads', () => {
     expect(text).toContain('--candidate patroni1');
   });
 
+  it('says of a standby cluster that it takes no writes, and how it gets them', () => {
+    const text = welcome({ plan, stats, head: { name: 'patroni2', isStandby: true }, took: '4.6 s' });
+    expect(text).toContain('localhost:5000   nobody: this is a standby cluster\n');
+    expect(text).toContain('psql -h localhost -p 5001');
+    expect(text).toMatch(/regentctl -c \S+ promote-cluster/);
+  });
+
   it('suggests no switchover where there is one node', () => {
     const lonely = planDemo({ directory: '/demo', nodes: 1, basePort: 5000, overrides: {}, stats });
-    expect(suggestions({ plan: lonely, stats, leader: 'patroni1', took: '' }).join()).not.toContain('switchover');
+    expect(suggestions({ plan: lonely, stats, head: { name: 'patroni1', isStandby: false }, took: '' }).join()).not.toContain('switchover');
   });
 
   it('shows every process with its ports', () => {
@@ -45,8 +52,8 @@ describe('what a newcomer reads', () => {
 });
 
 describe('the chronicle', () => {
-  const leader = { state: 'running', isLeader: true, timeline: 1 };
-  const replica = { state: 'streaming', isLeader: false, timeline: 1 };
+  const leader = { state: 'running', isLeader: true, isStandbyLeader: false, timeline: 1 };
+  const replica = { state: 'streaming', isLeader: false, isStandbyLeader: false, timeline: 1 };
   const before: Views = new Map([
     ['a', leader],
     ['b', replica],
@@ -69,26 +76,54 @@ describe('the chronicle', () => {
       ['b', { ...leader, timeline: 2 }],
     ]);
     expect(changes(failedOver, back, 'b')).toEqual(['a is streaming (back)']);
+    const follows: Views = new Map([['b', { ...leader, state: 'streaming', isStandbyLeader: true, timeline: 2 }]]);
+    expect(changes(back, follows, 'b')).toEqual(['b is the standby leader, timeline 2']);
+    expect(changes(follows, follows, 'b')).toEqual([]);
   });
 });
 
 describe('observing', () => {
   it('reads a member’s state', () => {
-    expect(parseNode('{"state":"running","role":"primary","timeline":3}', true)).toEqual({ state: 'running', isLeader: true, timeline: 3 });
+    expect(parseNode('{"state":"running","role":"primary","timeline":3}', true)).toEqual({
+      ...{ state: 'running', isLeader: true, isStandbyLeader: false, timeline: 3 },
+    });
+    expect(parseNode('{"state":"running","role":"standby_leader"}', false)).toMatchObject({ isLeader: true, isStandbyLeader: true });
     expect(parseNode('{"state":"running","role":"primary","replication_state":"streaming"}', false)).toMatchObject({
       state: 'streaming',
       isLeader: false,
     });
-    expect(parseNode('<html>', false)).toEqual({ state: 'starting', isLeader: false, timeline: null });
+    expect(parseNode('<html>', false)).toMatchObject({ state: 'starting', isLeader: false, timeline: null });
   });
 
-  it('recognizes a time when no standby confirms commits yet', () => {
-    const cluster = (role: string) => JSON.stringify({ members: [{ role: 'leader' }, { role }] });
-    expect(lacksStandbys(cluster('replica'), '{"synchronous_mode": "quorum"}')).toBe(true);
-    expect(lacksStandbys(cluster('quorum_standby'), '{"synchronous_mode": "quorum"}')).toBe(false);
-    expect(lacksStandbys(cluster('sync_standby'), '{"synchronous_mode": true}')).toBe(false);
-    expect(lacksStandbys(cluster('replica'), '{"synchronous_mode": false}')).toBe(false);
-    expect(lacksStandbys(cluster('replica'), '{}')).toBe(false);
+  it('recognizes a time when no standby confirms commits yet, or /sync is still what it was before a restart', () => {
+    const [sync, strict, off] = ['{"synchronous_mode": "quorum"}', '{"synchronous_mode": true}', '{"synchronous_mode": false}'];
+    const missing = (role: string, config: string, rule?: string) =>
+      missingBehind({
+        cluster: JSON.stringify({ members: [{ role: 'leader' }, { role }] }),
+        config,
+        status: JSON.stringify({ regent: { failover_fence: rule ? { fence: 'lease', rule } : { fence: 'quorum' } } }),
+      });
+    const waiting = 'streaming; waiting for synchronous replication';
+    expect([missing('replica', sync), missing('quorum_standby', sync, 'lease.no-voter')]).toEqual([waiting, waiting]);
+    expect([missing('quorum_standby', sync), missing('sync_standby', strict, 'lease.by-setting')]).toEqual([null, null]);
+    expect([missing('replica', off), missing('replica', '{}')]).toEqual([null, null]);
+    expect(missing('replica', '{"synchronous_mode": "quorum", "standby_cluster": {"host": "elsewhere"}}')).toBeNull();
+  });
+
+  it('waits for replicas that have not followed their leader to its timeline', () => {
+    const members = (timeline: number) => [
+      { name: 'a', role: 'leader', timeline: 2 },
+      { name: 'b', role: 'replica', timeline },
+    ];
+    const missing = (timeline: number) =>
+      missingBehind({ cluster: JSON.stringify({ members: members(timeline) }), config: '{}', status: '{}' });
+    expect([missing(1), missing(2)]).toEqual(['b not yet on timeline 2', null]);
+  });
+
+  it('expects writes at the leader alone, and nowhere in a standby cluster', () => {
+    const goes = (write: string[], isStandby: boolean) => writesGoTo({ write, read: [] }, { name: 'a', isStandby, node: plan.nodes[0]! });
+    expect([goes(['a'], false), goes(['a', 'b'], false), goes([], false)]).toEqual([true, false, false]);
+    expect([goes([], true), goes(['a'], true)]).toEqual([true, false]);
   });
 
   it('reads HAProxy’s pools', () => {

@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { lastLines, runCommand } from '../support/exec.ts';
 import { ctlCommand, demoCommand } from './commands.ts';
 import { SUPERUSER } from './node-config.ts';
+import type { Head } from './observe.ts';
 import type { DemoPlan } from './plan.ts';
 import { isAlive } from './process-table.ts';
 import { ctlEntry } from './program.ts';
@@ -27,10 +28,14 @@ export function psqlLine(port: number): string {
   return `PGPASSWORD=${SUPERUSER.password} psql -h localhost -p ${port} -U ${SUPERUSER.username}`;
 }
 
-export function addresses(plan: DemoPlan, stats: { readonly username: string; readonly password: string }): string {
+export function addresses(
+  plan: DemoPlan,
+  stats: { readonly username: string; readonly password: string },
+  head: Pick<Head, 'isStandby'> | null,
+): string {
   const { writePort, readPort, statsPort } = plan.haproxy;
   return [
-    `  write   localhost:${writePort}   the primary, whoever it is`,
+    `  write   localhost:${writePort}   ${head?.isStandby ? 'nobody: this is a standby cluster' : 'the primary, whoever it is'}`,
     `  read    localhost:${readPort}   every healthy node in turn`,
     `  stats   http://localhost:${statsPort}/stats   (${stats.username} / ${stats.password})`,
   ].join('\n');
@@ -40,18 +45,19 @@ export function addresses(plan: DemoPlan, stats: { readonly username: string; re
 export interface ReadyDemo {
   readonly plan: DemoPlan;
   readonly stats: { readonly username: string; readonly password: string };
-  readonly leader: string | null;
+  readonly head: Pick<Head, 'name' | 'isStandby'> | null;
   readonly took: string;
 }
 
 /** Commands worth a try, each with what it shows. */
-export function suggestions({ plan, leader }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
+export function suggestions({ plan, head }: ReadyDemo): ReadonlyArray<readonly [command: string, shows: string]> {
   const ctl = (words: string) => ctlCommand(words, plan.directory);
-  const primary = leader ?? plan.nodes[0]!.name;
+  const primary = head?.name ?? plan.nodes[0]!.name;
   const replica = plan.nodes.find((node) => node.name !== primary)?.name;
   const demo = (words: string) => demoCommand(words, plan.directory);
   return [
     [ctl('list'), 'who is what'],
+    ...(head?.isStandby ? ([[ctl('promote-cluster'), 'make it a cluster of its own, which takes writes']] as const) : []),
     ...(replica === undefined ? [] : ([[ctl(`switchover --candidate ${replica} --force`), 'hand over in order']] as const)),
     [demo(`kill ${primary}`), 'kill -9 of a whole node; then list again'],
     [demo(`start ${primary}`), 'bring it back: it rejoins as a replica'],
@@ -61,18 +67,18 @@ export function suggestions({ plan, leader }: ReadyDemo): ReadonlyArray<readonly
 }
 
 export function welcome(ready: ReadyDemo): string {
-  const { plan, stats, leader, took } = ready;
+  const { plan, stats, head, took } = ready;
   const table = suggestions(ready);
   const width = Math.max(...table.map(([command]) => command.length));
   return [
     '',
     bold(
-      `${leader === null ? 'Up' : 'Ready'} in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}`,
+      `${head === null ? 'Up' : 'Ready'} in ${took}: ${plan.nodes.length} PostgreSQL, ${plan.etcd.length} etcd and HAProxy, all on loopback, in ${plan.directory}`,
     ),
     '',
-    addresses(plan, stats),
+    addresses(plan, stats, head),
     '',
-    `  ${bold(psqlLine(plan.haproxy.writePort))}`,
+    `  ${bold(psqlLine(head?.isStandby ? plan.haproxy.readPort : plan.haproxy.writePort))}`,
     '',
     'What to try next:',
     ...table.map(([command, shows]) => `  ${command.padEnd(width)}   ${shows}`),
