@@ -56,6 +56,23 @@ describe('of a server that is down, it is', () => {
   it.each(cases)('%s: %s', (_, state, facts, before) => expect(stateOf(facts, before)).toBe(state));
 });
 
+describe('of a server that is still there after its stop, it is', () => {
+  const hangs: PostgresFacts = { ...pg.starting(), state: 'unresponsive' };
+  const end = (code: string): Partial<Observation> => ({
+    ended: [
+      { job: { kind: 'restart', role: { kind: 'primary' }, why: 'asked', timeoutMs: null }, ok: false, code, message: 'no', endedAtMs: 1 },
+    ],
+  });
+  it.each<[string, PostgresState, Partial<Observation>, Partial<Memory>]>([
+    ['not even SIGKILL has ended it', 'stop failed', { pg: hangs }, { state: 'stopping' }],
+    ['… in the rounds after', 'stop failed', { pg: pg.starting() }, { state: 'stop failed' }],
+    ['a restart could not stop it', 'stop failed', { pg: hangs, ...end('PG_STOP_FAILED') }, { state: 'restarting' }],
+    ['a stop was called off, and goes on', 'starting', { pg: pg.starting(), ...end('PG_STOP_ABORTED') }, { state: 'stopping' }],
+    ['it has ended after all', 'stopped', { pg: pg.stopped() }, { state: 'stop failed' }],
+    ['it answers again', 'running', { pg: pg.standby() }, { state: 'stop failed' }],
+  ])('%s: %s', (_, state, facts, before) => expect(stateOf(facts, before)).toBe(state));
+});
+
 it('a restart that failed is forgotten once PostgreSQL runs', () => {
   const after = remember(observation({ view: view({ leaderName: 'b' }), pg: pg.standby() }), memory(failed('restart')));
   expect(after).toMatchObject({ state: 'running', failures: {} });

@@ -34,6 +34,7 @@ export function stateOf(c: Context, memory: Memory): PostgresState {
   }
   if (pg.state === 'running') return c.unadopted && pg.sql === null ? 'unknown' : 'running';
   if (pg.unexplained !== undefined) return 'unknown';
+  if (hasOutlivedStop(c)) return 'stop failed';
   if (pg.state === 'starting') return 'starting';
   if (pg.state === 'unresponsive') return c.m.state === 'running' ? 'running' : 'starting';
   if (memory.failures.bootstrap) return isCustomBootstrap(c.o.settings.local) ? 'custom bootstrap failed' : 'initdb failed';
@@ -48,6 +49,16 @@ function bootstrapState({ o: { pg, settings } }: Context): PostgresState {
   if (pg.postmaster === null) return custom ? 'running custom bootstrap script' : 'initializing new cluster';
   if (pg.state === 'running' && pg.sql?.inRecovery === false) return 'running';
   return custom ? 'starting after custom bootstrap' : 'starting';
+}
+
+/**
+ * Its stop is over, with SIGKILL at the end, and its postmaster is still there: it hangs in the
+ * kernel. A stop that was called off goes on by itself, and has not failed.
+ */
+function hasOutlivedStop({ m, o: { pg, ended } }: Context): boolean {
+  if (pg.postmaster === null) return false;
+  if (ended.length > 0) return ended.some(({ code }) => code === 'PG_STOP_FAILED');
+  return m.state === 'stopping' || m.state === 'stop failed';
 }
 
 /** It ran, is down, and has not shut down in good order. */

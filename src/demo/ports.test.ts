@@ -24,7 +24,7 @@ describe('ports that an outgoing connection may hold', () => {
     expect(warning(5000)).toBeNull();
     expect(warning(25_383)).toBeNull();
     expect(warning(25_384)).toMatch(
-      /^warning: 1 of the demo's 15 ports \(32768\) are among those that the kernel gives to outgoing connections \(32768 to 60999\)\..*; --base-port 25383 or lower avoids it\.$/,
+      /^warning: 1 of the demo's 15 ports \(32768\) is among those that the kernel gives to outgoing connections \(32768 to 60999\)\..*; --base-port 25383 or lower avoids it\.$/,
     );
     expect(warning(40_000)).toMatch(/^warning: 15 of the demo's 15 ports \(40000, 40001, 42000, \.\.\.\)/);
   });

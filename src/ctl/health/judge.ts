@@ -69,7 +69,11 @@ function judgeCluster(report: HealthReport): Problem[] {
   const replicas = report.members.filter((member) => member !== leader);
   // Without a leader that answers, replicas have nothing to replicate, and it was said above.
   if (leader !== undefined && leader.state !== UNAVAILABLE && report.members.length > 1 && !replicas.some(replicates))
-    problems.push(critical('no replica is replicating: the next fault of the leader stops all writes'));
+    problems.push(
+      critical(
+        `no replica is replicating: ${leader.role === 'standby_leader' ? 'nobody could take over from the standby leader' : 'the next fault of the leader stops all writes'}`,
+      ),
+    );
   if (report.synchronous !== 'off' && replicas.length > 0 && !replicas.some((member) => /^(sync|quorum)_standby$/.test(member.role))) {
     problems.push(warning('synchronous mode is on, and no standby is synchronous'));
   }
