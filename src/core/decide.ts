@@ -83,8 +83,9 @@ function afterwards(c: Context, { abstain }: Outcome, memory: Memory, effects: r
   const { leadReason, steppedDown } = leadAfter(c, because, effects);
   if (leadReason !== memory.leadReason || steppedDown !== memory.steppedDown) after = { ...after, leadReason, steppedDown };
   for (const effect of effects) {
-    // A server that is down in the next round did not crash then.
-    if (effect.kind === 'demote-now') after = { ...after, state: 'stopping' };
+    // A server that is down in the next round did not crash then. One that outlives every stop is
+    // not shown as stopping for ever.
+    if (effect.kind === 'demote-now' && after.state !== 'stop failed') after = { ...after, state: 'stopping' };
     // The answer may be lost; the next reading of etcd tells whether the key was taken.
     if (TAKES_KEY.has(effect.kind)) after = { ...after, keyTaken: true };
   }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { memory, observation, pg, settings, view } from '../../test/support/build.ts';
 import type { PostgresState } from './cluster.ts';
+import { decide } from './decide.ts';
 import type { Job } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
 import type { PostgresFacts } from './postgres-facts.ts';
@@ -71,6 +72,17 @@ describe('of a server that is still there after its stop, it is', () => {
     ['it has ended after all', 'stopped', { pg: pg.stopped() }, { state: 'stop failed' }],
     ['it answers again', 'running', { pg: pg.standby() }, { state: 'stop failed' }],
   ])('%s: %s', (_, state, facts, before) => expect(stateOf(facts, before)).toBe(state));
+});
+
+it('a server that outlives its stop is not shown as stopping again at each order to stop', () => {
+  const hangs: PostgresFacts = { ...pg.primary(), state: 'unresponsive', sql: null };
+  const after = (state: PostgresState) => {
+    const decision = decide(observation({ view: view({ leaderName: 'b' }), pg: hangs }), memory({ state, role: 'primary' }));
+    return [decision.rule, decision.steps.map(({ kind }) => kind), decision.memory.state];
+  };
+  expect(after('running')).toEqual(['fence.other-leader', ['cancel-job', 'demote-now'], 'stopping']);
+  expect(after('stopping')).toEqual(['fence.other-leader', ['cancel-job', 'demote-now'], 'stop failed']);
+  expect(after('stop failed')).toEqual(['fence.other-leader', ['cancel-job', 'demote-now'], 'stop failed']);
 });
 
 it('a restart that failed is forgotten once PostgreSQL runs', () => {

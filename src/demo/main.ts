@@ -143,8 +143,9 @@ async function status(options: { readonly dir?: string }): Promise<number> {
 }
 
 /**
- * One leader that takes the writes (none in a standby cluster), every node running by its own word, and every node in the read
- * pool, from which HAProxy takes one that is gone only after some checks.
+ * One leader that takes the writes (none in a standby cluster), every node running by its own word,
+ * and every node in the read pool. From there HAProxy takes one that is gone only after some
+ * checks.
  */
 async function isWhole(plan: DemoPlan): Promise<boolean> {
   const health = Promise.all(plan.nodes.map(({ restPort }) => httpGet(restPort, '/health')));

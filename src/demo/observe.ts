@@ -101,12 +101,12 @@ export interface LeaderAnswers {
   readonly status: string;
 }
 
-/** Of `lease.no-voter` and `lease.nobody-leads` (docs/rules.md): /sync is still as it was before. */
+/** Rows `lease.no-voter` and `lease.nobody-leads` of docs/rules.md: /sync is as it was before. */
 const SYNC_IS_OLD: ReadonlySet<unknown> = new Set(['lease.no-voter', 'lease.nobody-leads']);
 
 /**
- * What keeps the cluster, as its leader tells it, from losing nothing at a failover: a replica that
- * has not followed it to its timeline, or synchronous replication that is not in force yet.
+ * What keeps a failover now from being without loss, as its leader tells it: a replica that has not
+ * followed it to its timeline, or synchronous replication that is not in force yet.
  */
 export function missingBehind({ cluster, config, status }: LeaderAnswers): string | null {
   const { members } = jsonOf(cluster);
