@@ -11,7 +11,7 @@ const alive = (pid: number) => {
 };
 
 async function untilDead(pid: number): Promise<boolean> {
-  for (let i = 0; i < 200 && alive(pid); i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+  for (let i = 0; i < 1000 && alive(pid); i += 1) await new Promise((resolve) => setTimeout(resolve, 10));
   return !alive(pid);
 }
 

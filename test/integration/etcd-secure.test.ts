@@ -95,7 +95,7 @@ describe('etcd over TLS', () => {
   });
 
   it('talks to no other etcd', async () => {
-    const short = { timeoutMs: 500 };
+    const short = { timeoutMs: 3000 };
     const stranger = open(etcd.endpoints, { cacert: at('other-ca.pem'), cert: at('client.pem'), key: at('client.key') });
     await expect(stranger.read(short)).rejects.toMatchObject({
       code: 'DCS_UNREACHABLE',
@@ -141,17 +141,17 @@ describe('etcd over TLS', () => {
     });
     try {
       node.start();
-      await cluster.until('it leads', 60_000, async () => (await rest('/primary')) === 200);
+      await cluster.until('it leads', 90_000, async () => (await rest('/primary')) === 200);
       const [before, serial] = [await lead(), await serialAt(node.place.restPort)];
       put('renewed');
       reload(node);
-      await cluster.until('the new one is shown', 10_000, async () => (await serialAt(node.place.restPort)) !== serial);
-      await cluster.until('etcd gets it too', 10_000, () => node.log().includes('new connections to etcd use the renewed certificates'));
+      await cluster.until('the new one is shown', 30_000, async () => (await serialAt(node.place.restPort)) !== serial);
+      await cluster.until('etcd gets it too', 30_000, () => node.log().includes('new connections to etcd use the renewed certificates'));
       const renewed = await serialAt(node.place.restPort);
       writeFileSync(at('node.pem'), 'spoiled');
       expect(await rest('/reload', 'POST')).toBe(202);
       for (const line of ['REST API keeps its old settings: the certificate', 'etcd is asked with the certificates from before: '])
-        await cluster.until(line, 10_000, () => node.log().includes(line));
+        await cluster.until(line, 30_000, () => node.log().includes(line));
       expect(await serialAt(node.place.restPort)).toBe(renewed);
       expect(await lead()).toEqual(before);
     } finally {

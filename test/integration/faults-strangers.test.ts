@@ -10,7 +10,7 @@ import { afterEach, expect, test } from 'vitest';
 import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { freePort } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
 
 let cluster: Cluster | null = null;
 let stranger: ChildProcess | null = null;

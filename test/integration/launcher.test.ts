@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { runCommand } from '../../src/support/exec.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -40,7 +40,7 @@ const run = (
   file = join(tree, 'regent'),
   args: readonly string[] = [],
   options: { uid?: number; gid?: number; env?: Record<string, string> } = {},
-) => runCommand(file, args, { timeoutMs: 30_000, cwd: '/', ...options });
+) => runCommand(file, args, { timeoutMs: 90_000, cwd: '/', ...options });
 
 describe('the launcher', () => {
   beforeEach(() => {
@@ -80,7 +80,7 @@ describe('the launcher', () => {
   it('tells its sources: plain files, a commit, or a commit with changes on top', async () => {
     const git = async (...words: readonly string[]) => {
       const identity = ['-c', 'user.name=x', '-c', 'user.email=x@x', '-c', 'init.defaultBranch=main'];
-      const { code, stderr } = await runCommand('git', [...identity, ...words], { timeoutMs: 30_000, cwd: tree });
+      const { code, stderr } = await runCommand('git', [...identity, ...words], { timeoutMs: 90_000, cwd: tree });
       expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
     };
     const writeVersion = (comment: string) =>
@@ -174,7 +174,7 @@ describe('the launcher', () => {
       `#!/bin/sh\nexec '${process.execPath}' --import 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"18.19.0"})' "$@"\n`,
     );
     chmodSync(old, 0o755);
-    const result = await runCommand('sh', ['-c', `REGENT_NODE='${old}' '${tree}/regent' version`], { timeoutMs: 30_000 });
+    const result = await runCommand('sh', ['-c', `REGENT_NODE='${old}' '${tree}/regent' version`], { timeoutMs: 90_000 });
     expect(result.code).toBe(1);
     expect(result.stderr).toMatch(/Node 18\.19\.0 .*too old: 20\.19 or newer/);
   });
@@ -186,6 +186,7 @@ describe('the launcher', () => {
     );
     utimesSync(join(tree, 'src', 'main.ts'), new Date(), new Date());
     const child = spawn(join(tree, 'regent'), ['agent'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
     const [pid] = (await once(child.stdout, 'data')) as [Buffer];
     expect(Number(pid.toString())).toBe(child.pid);
     child.kill('SIGTERM');
@@ -219,7 +220,7 @@ describe('the bundle of an image', () => {
     symlinkSync(join(ROOT, 'node_modules'), join(context, 'node_modules'));
     const built = await runCommand(process.execPath, [join(context, 'tools', 'build.mjs')], { timeoutMs: 60_000 });
     expect(built, built.stderr).toMatchObject({ code: 0 });
-    const help = await runCommand(process.execPath, [join(context, 'dist', 'regent.js'), 'help'], { timeoutMs: 30_000 });
+    const help = await runCommand(process.execPath, [join(context, 'dist', 'regent.js'), 'help'], { timeoutMs: 90_000 });
     expect(help.stdout).toMatch(/^ {2}agent /m);
     expect(help.stdout).not.toMatch(/^ {2}sim /m);
   });

@@ -50,7 +50,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   await leader.sql('create table things (id int primary key)');
   await of.configure({ slots: { app: { type: 'logical', database: 'postgres', plugin: 'test_decoding' }, dr: 0 } });
   const isEverywhere = (nodes: readonly ClusterNode[]) =>
-    of.until('every node has the slot', 30_000, async () => {
+    of.until('every node has the slot', 60_000, async () => {
       const found = await Promise.all(nodes.map((node) => slots(node, "slot_name in ('app', 'dr')").catch(() => [])));
       return found.every((rows) => rows.length === 2);
     });
@@ -60,7 +60,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   const file = join(of.root, 'consumed');
   const read = () => [...readFileSync(file, 'utf8').matchAll(/INSERT: id\[integer\]:(\d+)/g)].map(([, id]) => Number(id));
   const hasRead = (last: number) =>
-    of.until(`the consumer has row ${last}`, 15_000, async () => {
+    of.until(`the consumer has row ${last}`, 40_000, async () => {
       try {
         return read().at(-1) === last;
       } catch {
@@ -71,7 +71,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   for (let id = 1; id <= 3; id++) await leader.sql(`insert into things values (${id})`);
   await hasRead(3);
   const [before] = await slots(leader, "slot_name = 'app'");
-  await of.until('the copies are where the consumer is', 15_000, async () => {
+  await of.until('the copies are where the consumer is', 40_000, async () => {
     const found = await Promise.all(
       of.others(leader.name).map((node) => slots(node, `slot_name = 'app' and confirmed_flush_lsn >= '${before!.at}'`)),
     );
@@ -90,7 +90,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   await isEverywhere(of.nodes);
 
   const [at] = await slots(leader, "slot_name = 'app'");
-  await of.until('the copies have followed', 15_000, async () => {
+  await of.until('the copies have followed', 40_000, async () => {
     const found = await Promise.all(
       of.others(leader.name).map((node) => slots(node, `slot_name = 'app' and confirmed_flush_lsn >= '${at!.at}'`)),
     );
@@ -108,19 +108,19 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
 
   await next.sql("select pg_create_logical_replication_slot(n, 'test_decoding') from unnest('{mine,by_hand}'::text[]) n");
   await next.sql("select pg_create_physical_replication_slot('by_hand_too', true)");
-  await of.until('what nothing accounts for is dropped', 15_000, async () => (await slots(next, "slot_name like 'by_hand%'")).length === 0);
+  await of.until('what nothing accounts for is dropped', 40_000, async () => (await slots(next, "slot_name like 'by_hand%'")).length === 0);
   expect(await slots(next, "slot_name = 'mine'")).toHaveLength(1);
 
   await of.configure({ postgresql: { parameters: { max_slot_wal_keep_size: '16MB', wal_keep_size: '16MB' } } });
   await of.until(
     'the limit is in force',
-    10_000,
+    30_000,
     async () => (await next.sql("select 1 where current_setting('max_slot_wal_keep_size') = '16MB'")).length === 1,
   );
   const [lost] = await slots(next, "slot_name = 'app'");
   for (let i = 0; i < 6; i++) await next.sql(`insert into things values (${100 + i}); select pg_switch_wal()`, 10_000);
   await next.sql('checkpoint', 10_000);
-  await of.until('the slot that was lost is made again', 15_000, async () => {
+  await of.until('the slot that was lost is made again', 40_000, async () => {
     return (await slots(next, `slot_name = 'app' and wal_status <> 'lost' and confirmed_flush_lsn > '${lost!.at}'`)).length === 1;
   });
-}, 180_000);
+});

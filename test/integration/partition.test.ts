@@ -3,13 +3,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
+import { mendAfterFailure } from './support/mend.ts';
 import { TestNetwork, whyNoNetwork } from './support/network.ts';
+import { PATIENT, undisturbed } from './support/siege.ts';
 import { Witness } from './support/witness.ts';
 import type { Writer } from './support/writer.ts';
 
 const NODES = ['node1', 'node2', 'node3'];
 const ETCDS = ['etcd0', 'etcd1', 'etcd2'];
 const TTL_SECONDS = 5;
+const SILENT = 'does not answer|cannot be reached';
+const EXPIRED = 'its key in etcd has expired';
 
 const obstacle = whyNoNetwork();
 if (obstacle !== null) console.log(`the tests of partitions are skipped: ${obstacle}`);
@@ -17,7 +21,6 @@ if (obstacle !== null) console.log(`the tests of partitions are skipped: ${obsta
 let network: TestNetwork;
 let etcd: EtcdCluster;
 let cluster: Cluster;
-let witness: Witness;
 
 beforeAll(async () => {
   if (obstacle !== null) return;
@@ -31,6 +34,8 @@ beforeAll(async () => {
   });
 });
 
+mendAfterFailure(() => cluster);
+// Hooks of this kind run last first: the network is whole before the cluster is mended.
 afterEach(() => network?.heal());
 
 afterAll(async () => {
@@ -47,46 +52,38 @@ const others = (node: ClusterNode) => cluster.others(node.name).map((other) => o
  */
 async function breaking(scenario: (leader: ClusterNode) => Promise<void>): Promise<string> {
   const leader = cluster.node(await cluster.waitHealthy());
-  witness = new Witness(cluster.nodes);
-  await scenario(leader);
-  network.heal();
-  const last = await cluster.waitHealthy();
-  await witness.verify();
-  return last;
+  const witness = new Witness(cluster.nodes);
+  try {
+    await scenario(leader);
+    network.heal();
+    const last = await cluster.waitHealthy();
+    await witness.verify();
+    return last;
+  } finally {
+    await witness.stop();
+  }
 }
 
 /**
  * Waits until another node takes writes; throws unless `old` had acknowledged its last one before.
  */
 async function successorOf(old: ClusterNode, direct: Writer, any: Writer): Promise<string> {
-  const first = await any.ack('on a successor', 20_000, (ack) => ack.node !== old.name);
+  const first = await any.ack('on a successor', 40_000, (ack) => ack.node !== old.name);
   const lastOldMs = Math.max(...[...direct.acks, ...any.on(old.name)].map((ack) => ack.atMs));
   console.log(`last write on the old primary ${Math.round(first.atMs - lastOldMs)} ms before the first on the new`);
   expect(lastOldMs).toBeLessThan(first.atMs);
-  expect(witness.isPrimary(old.name)).toBe(false);
   return first.node;
 }
 
-/**
- * What the operator sees of a node that was cut off, while its key lasts and afterwards:
- * `unavailable`, and a warning.
- */
-async function expectListed(lost: string, why: RegExp): Promise<void> {
-  const beganMs = performance.now();
-  const { stdout } = await cluster.ctl(['list']);
-  console.log(`list, with ${lost} cut off: ${Math.round(performance.now() - beganMs)} ms`);
+/** What the operator sees of a node that was cut off: `unavailable`, and a warning. */
+async function expectListed(lost: string, wanted: (endedAtMs: number) => string): Promise<void> {
+  const [{ stdout }, health] = await Promise.all([cluster.ctl(['list']), cluster.ctl(['health', '--no-haproxy'])]);
+  const why = wanted(performance.now());
   expect(stdout.match(/unavailable \|/g)).toHaveLength(1);
   expect(stdout).toMatch(new RegExp(`\\| ${lost} .*\\| unavailable \\|`));
-  expect(stdout).toMatch(new RegExp(` ${lost} is unavailable: .*(${why.source})`));
-  const health = await cluster.ctl(['health', '--no-haproxy']);
+  expect(stdout).toMatch(new RegExp(` ${lost} is unavailable: .*(${why})`));
   expect(health.code).toBe(1);
-  expect(health.stdout).toMatch(new RegExp(`warning: ${lost} is unavailable: .*(${why.source})`));
-}
-
-async function configure(change: Record<string, unknown>): Promise<void> {
-  const leader = cluster.node(await cluster.waitHealthy());
-  const answer = await leader.rest('/config', { method: 'PATCH', body: change });
-  expect(answer?.status).toBe(200);
+  expect(health.stdout).toMatch(new RegExp(`warning: ${lost} is unavailable: .*(${why})`));
 }
 
 describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => {
@@ -96,24 +93,26 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
     const last = await breaking(async (leader) => {
       before = leader.name;
       const [lost, left] = others(leader) as [string, string];
-      const writer = cluster.writer();
+      const writer = cluster.writer(PATIENT);
       writers.push(writer);
-      await writer.next(5000);
+      await writer.next();
       const cutAtMs = performance.now();
       network.unplug(lost);
-      await expectListed(lost, /does not answer|cannot be reached/);
-      await cluster.until(`${lost} is no member any more`, 20_000, async () => {
+      // Its key lasts as long as its lease, and a busy machine may need longer for the tools.
+      const lasted = (endedAtMs: number) => endedAtMs < cutAtMs + (TTL_SECONDS - 2) * 1000;
+      await expectListed(lost, (endedAtMs) => `${SILENT}${lasted(endedAtMs) ? '' : `|${EXPIRED}`}`);
+      await cluster.until(`${lost} is no member any more`, 40_000, async () => {
         const members = (await leader.rest('/cluster'))?.body?.['members'] as ReadonlyArray<{ name: string }> | undefined;
         return members !== undefined && members.length === 2 && members.every((member) => member.name !== lost);
       });
-      await expectListed(lost, /its key in etcd has expired/);
+      await expectListed(lost, () => EXPIRED);
       await cluster.until(
         'it no longer confirms',
-        20_000,
+        40_000,
         async () => JSON.parse((await cluster.key('sync')) ?? '{}').sync_standby === left,
       );
-      await writer.next(2000);
-      expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
+      await writer.next();
+      undisturbed(writer, cutAtMs);
     });
     expect(last).toBe(before);
     await cluster.verify(...writers);
@@ -124,14 +123,14 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
     let before = '';
     const last = await breaking(async (leader) => {
       before = leader.name;
-      const writer = cluster.writer();
+      const writer = cluster.writer(PATIENT);
       writers.push(writer);
-      await writer.next(5000);
+      await writer.next();
       const cutAtMs = performance.now();
       const reached = (await etcd.leader()) === 0 ? 1 : 0;
       network.cut(leader.name, ...ETCDS.filter((_, i) => i !== reached));
       await writer.ack('past the lease', 20_000, (ack) => ack.atMs > cutAtMs + (TTL_SECONDS + 1) * 1000);
-      expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
+      undisturbed(writer, cutAtMs);
     });
     expect(last).toBe(before);
     await cluster.verify(...writers);
@@ -139,7 +138,7 @@ describe.skipIf(obstacle !== null)('with a quorum that confirms commits', () => 
 });
 
 describe.skipIf(obstacle !== null)('when only the lease keeps the old primary from acknowledging', () => {
-  beforeAll(() => configure({ synchronous_mode: null }));
+  beforeAll(() => cluster.configure({ synchronous_mode: null }));
 
   test.each([
     ['hears nothing from etcd', (member: string, leader: string) => network.cutOneWay(member, leader)],
@@ -149,15 +148,15 @@ describe.skipIf(obstacle !== null)('when only the lease keeps the old primary fr
     let before = '';
     const last = await breaking(async (leader) => {
       before = leader.name;
-      const writer = cluster.writer();
+      const writer = cluster.writer(PATIENT);
       writers.push(writer);
-      await writer.next(5000);
+      await writer.next();
       const cutAtMs = performance.now();
       const told = leader.log().length;
       for (const member of ETCDS) cut(member, leader.name);
       await writer.ack('past three leases', 40_000, (ack) => ack.atMs > cutAtMs + 3 * TTL_SECONDS * 1000);
-      expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
-      expect(await cluster.leader()).toBe(before);
+      undisturbed(writer, cutAtMs);
+      expect(await cluster.waitForLeader()).toBe(before);
       expect(leader.log().slice(told)).toMatch(/etcd cannot be reached from here: \w+ carries the calls of this member/);
       network.heal();
       await cluster.until('the direct way is taken again', 20_000, () =>
@@ -171,7 +170,7 @@ describe.skipIf(obstacle !== null)('when only the lease keeps the old primary fr
   test('the leader loses its network, and a client beside it goes on writing', async () => {
     await breaking(async (old) => {
       const [direct, any] = [cluster.writer({ only: old.name, beside: true }), cluster.writer()];
-      await Promise.all([direct.next(5000), any.next(5000)]);
+      await Promise.all([direct.next(), any.next()]);
       network.unplug(old.name);
       await successorOf(old, direct, any);
       await Promise.all([direct.stop(), any.stop()]);
@@ -182,7 +181,7 @@ describe.skipIf(obstacle !== null)('when only the lease keeps the old primary fr
     await breaking(async (old) => {
       const minority = `etcd${await etcd.leader()}`;
       const [direct, any] = [cluster.writer({ only: old.name }), cluster.writer()];
-      await Promise.all([direct.next(5000), any.next(5000)]);
+      await Promise.all([direct.next(), any.next()]);
       const rest = [...others(old), ...ETCDS.filter((member) => member !== minority)];
       network.cut(old.name, ...rest);
       network.cut(minority, ...rest);

@@ -11,7 +11,8 @@ import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
 import { Mounts, whyNoMounts } from './support/mounts.ts';
-import { adapterFor, foundCluster, freePort, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, foundCluster, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const BOUND = { timeoutMs: 60_000 };
 const mountable = whyNoMounts() === null;

@@ -10,7 +10,8 @@ import { postgresOwner } from './support/bare-postgres.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { DebianServer } from './support/debian.ts';
-import { adapterFor, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, settingsFor, temporaryHome } from './support/postgres.ts';
 
 let cluster: Cluster;
 let node: ClusterNode;
@@ -38,13 +39,14 @@ const kept = async () => {
 test('a server that refuses the agent is left as it is, writable, and the agent logs what it needs', async () => {
   const before = readFileSync(join(server.etc, 'pg_hba.conf'), 'utf8');
   node.start();
-  await cluster.until('the agent to say that it is refused', 20_000, () => node.log().includes('has not been taken over'));
+  await cluster.until('the agent to say that it is refused, and what it needs', 40_000, () =>
+    ['has not been taken over', 'ALTER ROLE "postgres" PASSWORD'].every((words) => node.log().includes(words)),
+  );
   await server.sql('CREATE TABLE theirs AS SELECT 1 AS n');
-  expect(node.log()).toContain(`ALTER ROLE "postgres" PASSWORD`);
   expect(await cluster.key('initialize')).toBe(null);
   expect(await cluster.key('leader')).toBe(null);
-  expect((await node.rest('/primary'))?.status).toBe(503);
-  expect((await node.rest('/replica'))?.status).toBe(503);
+  expect((await node.answer('/primary')).status).toBe(503);
+  expect((await node.answer('/replica')).status).toBe(503);
   expect(readFileSync(join(server.etc, 'pg_hba.conf'), 'utf8')).toBe(before);
   expect(existsSync(join(node.dataDir, 'pg_hba.conf'))).toBe(false);
   // The end of the agent is not the end of a server that it never had.
@@ -65,22 +67,22 @@ function agentUser(): string {
 async function endAgent(): Promise<void> {
   const agent = node.agentPid!;
   process.kill(agent, 'SIGTERM');
-  await cluster.until('the agent to end', 20_000, () => node.agentPid === null);
+  await cluster.until('the agent to end', 40_000, () => node.agentPid === null);
 }
 
 test('let in by the socket, as the user it runs as, it takes the server over while it runs', async () => {
   await server.sql(`CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'replicator'`);
   await server.sql(`CREATE ROLE rewinder LOGIN PASSWORD 'rewinder'`);
   node.start();
-  await cluster.until('the agent to be refused again', 20_000, () => node.log().split('has not been taken over').length > 2);
+  await cluster.until('the agent to be refused again', 40_000, () => node.log().split('has not been taken over').length > 2);
   writeFileSync(join(server.etc, 'pg_ident.conf'), `agents ${agentUser()} postgres\n`);
   server.letIn('local all postgres peer map=agents', 'host all postgres 127.0.0.1/32 scram-sha-256');
   await server.sql('SELECT pg_reload_conf()');
   expect(await cluster.waitForLeader()).toBe('node1');
-  await cluster.until('the configuration to be taken over', 10_000, () => existsSync(join(node.dataDir, 'postgresql.conf')));
+  await cluster.until('the configuration to be taken over', 30_000, () => existsSync(join(node.dataDir, 'postgresql.conf')));
   expect(node.postmasterPid).toBe(pid);
   const reason = async () => JSON.stringify((await node.rest('/patroni'))?.body?.['pending_restart_reason'] ?? {});
-  await cluster.until('a restart to be asked for, as it reads the old files', 10_000, async () => (await reason()).includes('config_file'));
+  await cluster.until('a restart to be asked for, as it reads the old files', 30_000, async () => (await reason()).includes('config_file'));
   expect((await server.sql<{ n: string }>('SELECT count(*) AS n FROM theirs'))[0]?.n).toBe('2');
   expect(readFileSync(join(server.etc, 'pg_hba.conf'), 'utf8')).toContain('peer');
   // Regent was given no lines for it.
@@ -121,7 +123,7 @@ test('the base configuration of the clone is its own from then on, and survives 
   const other = cluster.node('node2');
   const base = join(other.dataDir, 'postgresql.base.conf');
   writeFileSync(base, `${readFileSync(base, 'utf8')}\nwork_mem = 5MB\n`);
-  const done = await cluster.ctl(['reinit', cluster.scope, 'node2', '--force', '--wait'], 60_000);
+  const done = await cluster.ctl(['reinit', cluster.scope, 'node2', '--force', '--wait'], 120_000);
   expect(done.code).toBe(0);
   await cluster.waitHealthy();
   const [row] = await other.sql<{ work_mem: string }>('SHOW work_mem');
@@ -155,9 +157,9 @@ describe('one server and its files', () => {
     const adapter = adapterFor(settingsOf({ configDir: alone.etc }));
     const fileOf = (name: string) => readFileSync(join(alone.etc, name), 'utf8');
     const [hba, conf] = [fileOf('pg_hba.conf'), fileOf('postgresql.conf')];
-    expect(await adapter.observe({ timeoutMs: 5000 })).toMatchObject({ unmanaged: true, sql: { inRecovery: false } });
+    expect(await adapter.observe({ timeoutMs: 10_000 })).toMatchObject({ unmanaged: true, sql: { inRecovery: false } });
     await adapter.apply(PRIMARY, BOUND);
-    expect(await adapter.observe({ timeoutMs: 5000 })).not.toHaveProperty('unmanaged');
+    expect(await adapter.observe({ timeoutMs: 10_000 })).not.toHaveProperty('unmanaged');
     expect([fileOf('pg_hba.conf.before-regent'), fileOf('postgresql.conf.before-regent')]).toEqual([hba, conf]);
     expect(fileOf('pg_hba.conf')).not.toBe(hba);
     await adapter.stop('fast', BOUND);
@@ -176,7 +178,7 @@ describe('one server and its files', () => {
     await down.start();
     const settings = settingsFor({ home: second.path, name: 'data', port: down.place.port });
     const adapter = adapterFor(settings);
-    await adapter.observe({ timeoutMs: 5000 });
+    await adapter.observe({ timeoutMs: 10_000 });
     await adapter.stop('fast', BOUND);
     await expect(adapter.start({ kind: 'standby', source: null }, BOUND)).rejects.toMatchObject({
       code: 'CONFIG_ELSEWHERE',
@@ -201,7 +203,7 @@ describe('one server and its files', () => {
     expect(existsSync(join(second.path, 'data', 'postmaster.pid'))).toBe(false);
     await adapter.close();
     const other = adapterFor(settingsFor({ home: second.path, name: 'data', port: alone.place.port }));
-    expect(await other.observe({ timeoutMs: 5000 })).toMatchObject({ state: 'stopped', control: { state: 'shut down' } });
+    expect(await other.observe({ timeoutMs: 10_000 })).toMatchObject({ state: 'stopped', control: { state: 'shut down' } });
     await other.close();
   });
 

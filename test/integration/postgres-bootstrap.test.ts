@@ -9,7 +9,8 @@ import { markIncomplete } from '../../src/adapters/postgres/data-dir.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import type { JsonObject } from '../../src/support/json.ts';
-import { adapterFor, foundCluster, freePort, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, foundCluster, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
 

@@ -5,7 +5,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, foundCluster, freePort, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, foundCluster, recordingLog, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const BOUND = { timeoutMs: 60_000 };
 const PRIMARY = { kind: 'primary' } as const;

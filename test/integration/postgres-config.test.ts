@@ -19,17 +19,8 @@ import { parseConf } from '../../src/pgconf/guc.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
 import { postgresOwner } from './support/bare-postgres.ts';
 import { Mounts, whyNoMounts } from './support/mounts.ts';
-import {
-  adapterFor,
-  eventually,
-  foundCluster,
-  freePort,
-  recordingLog,
-  settingsFor,
-  sourceOf,
-  sql,
-  temporaryHome,
-} from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, eventually, foundCluster, recordingLog, settingsFor, sourceOf, sql, temporaryHome } from './support/postgres.ts';
 
 const BOUND = { timeoutMs: 60_000 };
 const owner = process.getuid?.() === 0 ? postgresOwner() : null;

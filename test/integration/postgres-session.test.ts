@@ -7,7 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ServerRole } from '../../src/core/effects.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { Postgres } from '../../src/ports/postgres.ts';
-import { adapterFor, eventually, foundCluster, freePort, settingsFor, sql, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, eventually, foundCluster, settingsFor, sql, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 10_000 };
 const PRIMARY: ServerRole = { kind: 'primary', syncNames: '' };

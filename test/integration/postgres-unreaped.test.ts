@@ -7,7 +7,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findBinDir } from './support/bin-dir.ts';
-import { adapterFor, eventually, foundCluster, freePort, settingsFor, temporaryHome } from './support/postgres.ts';
+import { freePort } from './support/ports.ts';
+import { adapterFor, eventually, foundCluster, settingsFor, temporaryHome } from './support/postgres.ts';
 
 const QUICK = { timeoutMs: 2000 };
 const START = { timeoutMs: 30_000 };

@@ -25,7 +25,7 @@ import { parse, stringify } from 'yaml';
 import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { freePorts } from './support/etcd.ts';
+import { freePorts } from './support/ports.ts';
 import { agentRestartsUnnoticed, besiege } from './support/siege.ts';
 
 const TTL_SECONDS = 5;

@@ -14,12 +14,13 @@ import { scriptText, type Template, templateEnv, templateText, type Values } fro
 import { postgresOwner } from './support/bare-postgres.ts';
 import { findBinDir } from './support/bin-dir.ts';
 import { ClusterNode } from './support/cluster-node.ts';
-import { type EtcdCluster, freePorts, startEtcd } from './support/etcd.ts';
+import { type EtcdCluster, startEtcd } from './support/etcd.ts';
+import { freePorts } from './support/ports.ts';
 import { eventually } from './support/postgres.ts';
 
 const PATRONI = join(import.meta.dirname, '..', '..', 'patroni');
 const owner = postgresOwner();
-const START_MS = 60_000;
+const START_MS = 120_000;
 
 interface Known {
   readonly template: Template;
@@ -159,18 +160,19 @@ async function patroni(args: readonly string[], env: Record<string, string>) {
 }
 
 describe('a configuration file of another project', () => {
-  test('starts a cluster: each of them, at the same time', { timeout: 120_000 }, async () => {
+  test('starts a cluster: each of them, at the same time', { timeout: 300_000 }, async () => {
     for (const { template } of KNOWN) (await layOut(template, template)).start();
     for (const known of KNOWN) {
       const { node } = nodes.get(known.template)!;
       await untilItIs(node, '/primary');
       expect(await show(node, known)).toEqual(known.shows);
-      for (const line of known.called) await eventually(`${line} of ${node.name} in\n${called(node)}`, 5000, () => line.test(called(node)));
+      for (const line of known.called)
+        await eventually(`${line} of ${node.name} in\n${called(node)}`, 30_000, () => line.test(called(node)));
       expect(logOf(node)).not.toMatch(/ (ERROR|CRITICAL): /);
     }
   });
 
-  test('makes a replica by the method that it names: Debian’s pg_clonecluster', { timeout: 120_000 }, async () => {
+  test('makes a replica by the method that it names: Debian’s pg_clonecluster', { timeout: 300_000 }, async () => {
     const replica = await layOut('debian', 'debian2');
     replica.start();
     await untilItIs(replica, '/replica');
@@ -179,7 +181,7 @@ describe('a configuration file of another project', () => {
 });
 
 describe('a configuration that is made from a running server', () => {
-  test('passes --validate-config, and starts the node again', { timeout: 120_000 }, async () => {
+  test('passes --validate-config, and starts the node again', { timeout: 300_000 }, async () => {
     const { node, values } = nodes.get('percona')!;
     const file = join(values.dir, 'generated.yml');
     const env = {

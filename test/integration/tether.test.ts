@@ -14,15 +14,17 @@ import { type BarePostgres, createBarePostgres } from './support/bare-postgres.t
 import type { HolderReport, HolderTask } from './support/tether-holder.ts';
 
 const GUARD_PARTS = ['guard.pl', 'guard-server.pl', 'guard-tether.pl', 'tether.pl'];
-/** From the death of both until the postmaster is gone. */
-const END_MS = 1000;
+/** From the death of both until the postmaster is gone; a tenth of it on a machine at rest. */
+const END_MS = 3000;
 /** Nothing may happen for this long to a PostgreSQL that must live. */
 const LIVES_MS = 1500;
 
 const clock = createSystemClock();
 const quiet = () => undefined;
 const log = { debug: quiet, info: quiet, warning: quiet, error: quiet, critical: quiet };
-const ask = { timeoutMs: 2000 };
+const ask = { timeoutMs: 10_000 };
+/** For what has to happen, whenever. */
+const PATIENCE_MS = 20_000;
 const agents: ChildProcess[] = [];
 let serverPid: number | null = null;
 let postgres: BarePostgres;
@@ -42,7 +44,7 @@ beforeAll(() => {
 afterEach(async () => {
   for (const agent of agents.splice(0)) await kill(agent.pid!);
   if (serverPid !== null && isAlive(serverPid)) process.kill(serverPid, 'SIGQUIT');
-  if (serverPid !== null) expect(await gone(serverPid, 5000)).toBe(true);
+  if (serverPid !== null) expect(await gone(serverPid, PATIENCE_MS)).toBe(true);
   serverPid = null;
   const guard = newGuard();
   await guard.open();
@@ -79,7 +81,7 @@ async function gone(pid: number, withinMs: number): Promise<boolean> {
 
 async function kill(...pids: number[]): Promise<void> {
   for (const pid of pids) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
-  for (const pid of pids) expect(await gone(pid, 5000)).toBe(true);
+  for (const pid of pids) expect(await gone(pid, PATIENCE_MS)).toBe(true);
 }
 
 async function startAgent(task: Pick<HolderTask, 'arms' | 'command'>): Promise<{ pid: number } & HolderReport> {
@@ -105,12 +107,12 @@ async function canWrite(): Promise<void> {
 
 /** The guard that took the place of the one that was killed, once it is armed and tethered. */
 async function successorOf(guardPid: number): Promise<number> {
-  for (const end = performance.now() + 5000; performance.now() < end; ) {
+  for (const end = performance.now() + PATIENCE_MS; performance.now() < end; ) {
     const pid = await armedGuard().catch(() => null);
     if (pid !== null && pid !== guardPid) return pid;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error('no other guard within 5 s');
+  throw new Error(`no other guard within ${PATIENCE_MS} ms`);
 }
 
 /** Asked past the client, which would start one. */
@@ -124,13 +126,13 @@ async function armedGuard(): Promise<number | null> {
 }
 
 async function answers(guard: PerlGuard, wanted: boolean): Promise<void> {
-  for (const end = performance.now() + 5000; guard.tethered !== wanted; ) {
+  for (const end = performance.now() + PATIENCE_MS; guard.tethered !== wanted; ) {
     if (performance.now() > end) throw new Error(`tethered is ${guard.tethered}, not ${wanted}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-it('ends within a second of the death of guard and agent, in either order', async () => {
+it('ends at once after the death of guard and agent, in either order', async () => {
   for (const agentFirst of [true, false]) {
     const agent = await startsPostgres(true);
     expect(agent.isHeld).toBe(true);
@@ -223,7 +225,7 @@ it('replaces a guard from before the tether, with its deadline', async () => {
   const guard = newGuard();
   await guard.open();
   expect(guard.pid()).not.toBe(pid);
-  expect(await gone(pid, 2000)).toBe(true);
+  expect(await gone(pid, PATIENCE_MS)).toBe(true);
   expect(await guard.deadline(ask)).toBe(deadline);
   await guard.close({ end: true });
 });
@@ -248,7 +250,7 @@ it('keeps a guard that cannot let it go, until it has ended', async () => {
   expect(await gone(agent.serverPid!, LIVES_MS)).toBe(false);
   expect(isAlive(pid)).toBe(true);
   process.kill(agent.serverPid!, 'SIGINT');
-  expect(await gone(agent.serverPid!, 5000)).toBe(true);
+  expect(await gone(agent.serverPid!, PATIENCE_MS)).toBe(true);
   process.kill(pid, 'SIGTERM');
-  expect(await gone(pid, 2000)).toBe(true);
+  expect(await gone(pid, PATIENCE_MS)).toBe(true);
 });

@@ -44,9 +44,9 @@ test('a newer one ends the older with all that it has started; on_reload runs be
   try {
     await scripts.run('on_start', 'primary');
     await scripts.run('on_reload', 'primary');
-    await vi.waitFor(() => expect(isThere(pidOf('start')) && isThere(pidOf('reload'))).toBe(true), 5000);
+    await vi.waitFor(() => expect(isThere(pidOf('start')) && isThere(pidOf('reload'))).toBe(true), 15_000);
     await scripts.run('on_stop', 'primary');
-    await vi.waitFor(() => expect(isThere(pidOf('start'))).toBe(false), 5000);
+    await vi.waitFor(() => expect(isThere(pidOf('start'))).toBe(false), 15_000);
     expect(isThere(pidOf('reload'))).toBe(true);
     process.kill(pidOf('reload'));
   } finally {
@@ -63,7 +63,7 @@ test('one whose disk hangs holds nobody, and counts as started', async () => {
     await running;
     expect(hangs()).toBe(true);
     answer();
-    await vi.waitFor(() => expect(readFileSync(`${file}.ran`, 'utf8')).toMatch(/^on_start primary \S+\n$/), 5000);
+    await vi.waitFor(() => expect(readFileSync(`${file}.ran`, 'utf8')).toMatch(/^on_start primary \S+\n$/), 15_000);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

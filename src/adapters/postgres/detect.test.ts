@@ -36,7 +36,7 @@ test('a held process is known to be alive, stopped and gone, and its pid is not 
   expect(held.ppid).toBe(process.pid);
   expect(held.state()).toBe('alive');
   held.signal('SIGSTOP');
-  for (let i = 0; i < 100 && held.state() !== 'stopped'; i += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let i = 0; i < 2000 && held.state() !== 'stopped'; i += 1) await new Promise((resolve) => setTimeout(resolve, 5));
   expect(held.state()).toBe('stopped');
   held.signal('SIGKILL');
   await once(child, 'exit');

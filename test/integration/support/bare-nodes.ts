@@ -4,10 +4,11 @@
  */
 import type { Settings } from '../../../src/core/settings.ts';
 import type { Postgres } from '../../../src/ports/postgres.ts';
-import { adapterFor, foundCluster, freePort, settingsFor, sourceOf, temporaryHome } from './postgres.ts';
+import { freePort } from './ports.ts';
+import { adapterFor, foundCluster, settingsFor, sourceOf, temporaryHome } from './postgres.ts';
 
 export const START = { timeoutMs: 30_000 };
-export const QUICK = { timeoutMs: 10_000 };
+export const QUICK = { timeoutMs: 20_000 };
 export const LONG = { timeoutMs: 60_000 };
 
 export interface BareNodes {

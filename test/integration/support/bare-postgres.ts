@@ -53,8 +53,8 @@ export function createBarePostgres(): BarePostgres {
       return server;
     },
     connect: async () => {
-      for (const end = performance.now() + 20_000; ; ) {
-        const client = new pg.Client({ host: root, user: 'postgres', database: 'postgres', connectionTimeoutMillis: 2000 });
+      for (const end = performance.now() + 60_000; ; ) {
+        const client = new pg.Client({ host: root, user: 'postgres', database: 'postgres', connectionTimeoutMillis: 10_000 });
         client.on('error', () => undefined);
         try {
           await client.connect();

@@ -36,7 +36,11 @@ export interface RestAnswer {
   readonly body: Record<string, unknown> | null;
 }
 
-const GONE_MS = 5000;
+const GONE_MS = 15_000;
+/** A look is repeated; what changes something is asked for once. */
+const LOOK_MS = 1000;
+const ORDER_MS = 15_000;
+const ANSWER_MS = 20_000;
 
 function attempt<T>(read: () => T, otherwise: T): T {
   try {
@@ -237,6 +241,15 @@ export class ClusterNode {
     return attempt(() => readFileSync(this.logFile, 'utf8'), '');
   }
 
+  /** By the agent's clock: when it logged these words first, after so many characters of log(). */
+  loggedAtMs(words: string, from: number): number {
+    const line = this.log()
+      .slice(from)
+      .split('\n')
+      .find((one) => one.includes(words));
+    return Date.parse(`${line?.slice(0, 23).replace(' ', 'T').replace(',', '.')}Z`);
+  }
+
   tail(lines = 25): string {
     return this.log().trimEnd().split('\n').slice(-lines).join('\n');
   }
@@ -244,11 +257,28 @@ export class ClusterNode {
   /** null: no answer within the time. */
   async rest(
     path: string,
-    { method = 'GET', body, timeoutMs = 1000 }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
+    { method = 'GET', body, timeoutMs }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
   ): Promise<RestAnswer | null> {
+    const givenMs = timeoutMs ?? (method === 'GET' ? LOOK_MS : ORDER_MS);
     const request = { method, body: body === undefined ? null : JSON.stringify(body) };
-    const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs }).catch(() => null);
+    const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs: givenMs }).catch(
+      () => null,
+    );
     return answer && { status: answer.status, body: attempt(() => JSON.parse(answer.text) as Record<string, unknown>, null) };
+  }
+
+  /** What GET is answered with by an agent that runs, however busy the machine is. */
+  async answer(path: string): Promise<RestAnswer> {
+    for (const end = performance.now() + ANSWER_MS; ; await delay(30)) {
+      const answer = await this.rest(path);
+      if (answer !== null) return answer;
+      if (performance.now() > end) throw new Error(`${this.name} did not answer ${path} within ${ANSWER_MS} ms:\n${this.tail()}`);
+    }
+  }
+
+  /** SIGCONT to everything that the node runs: whatever a test has stopped goes on. */
+  thawAll(): void {
+    for (const { pid } of this.processes()) attempt(() => process.kill(pid, 'SIGCONT'), false);
   }
 
   /**
@@ -273,7 +303,7 @@ export class ClusterNode {
   }
 
   /** One statement on a connection of its own. */
-  async sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, timeoutMs = 5000): Promise<Row[]> {
+  async sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, timeoutMs = 10_000): Promise<Row[]> {
     const client = await this.connect(timeoutMs);
     try {
       return (await client.query<Row>(text)).rows;

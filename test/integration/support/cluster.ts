@@ -16,7 +16,8 @@ import { postgresOwner } from './bare-postgres.ts';
 import { findBinDir } from './bin-dir.ts';
 import { describeCluster, judgeHealth } from './cluster-health.ts';
 import { ClusterNode } from './cluster-node.ts';
-import { type EtcdCluster, freePorts, startEtcd } from './etcd.ts';
+import { type EtcdCluster, startEtcd } from './etcd.ts';
+import { freePorts } from './ports.ts';
 import { Writer, type WriterOptions } from './writer.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -159,6 +160,9 @@ function layOut(node: ClusterNode, etcd: EtcdCluster, options: ClusterOptions): 
   chownSync(directory, owner.uid, owner.gid);
 }
 
+/** A wait that is over at once: what it waits for cannot come any more. */
+export class GivenUp extends Error {}
+
 export class Cluster {
   readonly scope = SCOPE;
   readonly root: string;
@@ -201,7 +205,7 @@ export class Cluster {
 
   waitForLeader(options: { readonly not?: string; readonly timeoutMs?: number } = {}): Promise<string> {
     const what = options.not === undefined ? 'a leader' : `a leader other than ${options.not}`;
-    return this.eventually(what, options.timeoutMs ?? 30_000, async () => {
+    return this.eventually(what, options.timeoutMs ?? 60_000, async () => {
       const leader = await this.leader();
       return leader !== null && leader !== options.not ? { value: leader } : { missing: `the leader is ${leader ?? 'nobody'}` };
     });
@@ -214,7 +218,7 @@ export class Cluster {
   async key(name: string): Promise<string | null> {
     const body = JSON.stringify({ key: Buffer.from(`/service/${SCOPE}/${name}`).toString('base64') });
     for (const endpoint of this.etcd.endpoints) {
-      const answer = await fetch(`${endpoint}/v3/kv/range`, { method: 'POST', body, signal: AbortSignal.timeout(1000) }).catch(() => null);
+      const answer = await fetch(`${endpoint}/v3/kv/range`, { method: 'POST', body, signal: AbortSignal.timeout(3000) }).catch(() => null);
       if (answer?.ok !== true) continue;
       const { kvs } = (await answer.json()) as { kvs?: ReadonlyArray<{ value?: string }> };
       return kvs?.[0] === undefined ? null : Buffer.from(kvs[0].value ?? '', 'base64').toString();
@@ -222,16 +226,39 @@ export class Cluster {
     return null;
   }
 
-  /** PATCH /config; resolves once every agent that answers has read it. null removes a key. */
+  /** Of the lease on which the leader key hangs; null: none. */
+  async leaseSeconds(): Promise<number | null> {
+    const ask = async (path: string, body: object) => {
+      const init = { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(2000) };
+      return (await fetch(`${this.etcd.endpoints[0]}${path}`, init)).json();
+    };
+    const key = Buffer.from(`/service/${SCOPE}/leader`).toString('base64');
+    const { kvs } = (await ask('/v3/kv/range', { key })) as { kvs?: ReadonlyArray<{ lease?: string }> };
+    const lease = kvs?.[0]?.lease;
+    if (lease === undefined) return null;
+    const { grantedTTL } = (await ask('/v3/lease/timetolive', { ID: lease })) as { grantedTTL?: string };
+    return grantedTTL === undefined ? null : Number(grantedTTL);
+  }
+
+  /** Puts a key of the cluster into etcd, past the agents. */
+  async putKey(name: string, value: string): Promise<void> {
+    const [key, text] = [`/service/${SCOPE}/${name}`, value].map((word) => Buffer.from(word).toString('base64'));
+    const init = { method: 'POST', body: JSON.stringify({ key, value: text }), signal: AbortSignal.timeout(10_000) };
+    const answer = await fetch(`${this.etcd.endpoints[0]}/v3/kv/put`, init);
+    if (!answer.ok) throw new Error(`etcd answers ${answer.status} to a write of ${name}`);
+  }
+
+  /** PATCH /config; resolves once every agent that runs has read it. null removes a key. */
   async configure(patch: JsonObject): Promise<void> {
     const leader = this.node(await this.waitForLeader());
-    const answer = await leader.rest('/config', { method: 'PATCH', body: patch, timeoutMs: 5000 });
+    const answer = await leader.rest('/config', { method: 'PATCH', body: patch });
     if (answer?.status !== 200) throw new Error(`PATCH /config was answered with ${answer?.status}: ${JSON.stringify(answer?.body)}`);
-    await this.eventually('every agent has read the configuration', 15_000, async () => {
-      const known = await Promise.all(this.nodes.map((node) => node.rest('/config')));
-      const late = this.nodes.find((_, i) => {
+    await this.eventually('every agent has read the configuration', 30_000, async () => {
+      const running = this.nodes.filter((node) => node.agentPid !== null);
+      const known = await Promise.all(running.map((node) => node.rest('/config')));
+      const late = running.find((_, i) => {
         const body = known[i]?.body as JsonObject | null | undefined;
-        return body != null && JSON.stringify(patchMerge(body, patch)) !== JSON.stringify(body);
+        return body == null || JSON.stringify(patchMerge(body, patch)) !== JSON.stringify(body);
       });
       return late === undefined ? { value: undefined } : { missing: `${late.name} has not` };
     });
@@ -244,7 +271,7 @@ export class Cluster {
   waitHealthy(timeoutMs = 60_000, alive: readonly ClusterNode[] = []): Promise<string> {
     return this.eventually('a healthy cluster', timeoutMs, async () => {
       const dead = alive.find((node) => node.agentPid === null);
-      if (dead !== undefined) throw new Error(`the agent of ${dead.name} has ended:\n${dead.tail()}`);
+      if (dead !== undefined) throw new GivenUp(`the agent of ${dead.name} has ended:\n${dead.tail()}`);
       const health = await judgeHealth(this.nodes, (key) => this.key(key));
       return 'leader' in health ? { value: health.leader } : health;
     });
@@ -252,7 +279,8 @@ export class Cluster {
 
   /**
    * Looks until there is a value; after the deadline throws with what was still missing, the
-   * members and the logs.
+   * members and the logs. A look that fails, as for a server that does not answer in time, is
+   * repeated.
    */
   async eventually<T>(
     what: string,
@@ -261,7 +289,10 @@ export class Cluster {
     everyMs = 30,
   ): Promise<T> {
     for (const end = performance.now() + timeoutMs; ; ) {
-      const seen = await look();
+      const seen = await look().catch((error: unknown) => {
+        if (error instanceof GivenUp) throw error;
+        return { missing: error instanceof Error ? error.message : String(error) };
+      });
       if ('value' in seen) return seen.value;
       if (performance.now() > end)
         throw new Error(`not within ${timeoutMs} ms: ${what} (${seen.missing})\n${await describeCluster(this.nodes)}`);
@@ -291,7 +322,7 @@ export class Cluster {
   }
 
   /** `regentctl -c FILE ARGS`; never rejects for an exit code. */
-  ctl(args: readonly string[], timeoutMs = 30_000): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  ctl(args: readonly string[], timeoutMs = 60_000): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
     return new Promise((resolve) => {
       const argv = [join(ROOT, 'dist', 'regentctl.js'), '-c', join(this.root, 'ctl.yml'), ...args];
       execFile(process.execPath, argv, { timeout: timeoutMs }, (error, stdout, stderr) => {

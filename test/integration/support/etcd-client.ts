@@ -11,9 +11,9 @@ import type { Log } from '../../../src/ports/log.ts';
 import type { EtcdCluster, EtcdMember } from './etcd.ts';
 
 export const clock = createSystemClock();
-export const CALL = { timeoutMs: 3000 };
+export const CALL = { timeoutMs: 6000 };
 /** For what waits on an election of etcd or a detection. */
-export const WAIT = { timeout: 20_000, interval: 20 };
+export const WAIT = { timeout: 40_000, interval: 20 };
 
 /** Everything any client logged. */
 export const written: string[] = [];
@@ -56,7 +56,7 @@ export function etcdctl(cluster: EtcdCluster, ...argv: string[]): string {
   return execFileSync('etcdctl', ['--endpoints', cluster.endpoints.join(','), ...argv], {
     encoding: 'utf8',
     env: { ...process.env, ETCDCTL_API: '3' },
-    timeout: 10_000,
+    timeout: 30_000,
   });
 }
 

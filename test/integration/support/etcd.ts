@@ -5,11 +5,11 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { exchange } from '../../../src/support/http.ts';
+import { freePorts } from './ports.ts';
 
 export interface EtcdTls {
   /** Paths of PEM files. With `ca`, clients must show a certificate it signed. */
@@ -269,22 +269,4 @@ class Member implements EtcdMember {
 async function ask(method: string, url: string, body: string | null, tls: EtcdTls | undefined): Promise<string> {
   const material = tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
   return (await exchange(url, { method, body, ...(material && { tls: material }) }, { timeoutMs: 2000 })).text;
-}
-
-/** Ports that were free a moment ago, all held at once so that they differ. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

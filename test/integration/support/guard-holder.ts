@@ -17,5 +17,5 @@ const guard = createGuard({
 });
 await guard.open();
 const deadline = Math.floor(clock.bootMs() + Number(aheadMs));
-await guard.arm(deadline, { timeoutMs: 1000 });
+await guard.arm(deadline, { timeoutMs: 10_000 });
 process.stdout.write(`${JSON.stringify({ deadline, guardPid: guard.pid() })}\n`);

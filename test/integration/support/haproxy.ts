@@ -5,10 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { haproxyConfig, LOG_TO_STDOUT } from '../../../src/demo/haproxy-config.ts';
+import { freePorts } from './ports.ts';
 
 export interface StandIn {
   readonly name: string;
@@ -37,18 +38,11 @@ export interface HaproxyStage {
   close(): Promise<void>;
 }
 
-const listening = (server: Server, port = 0) =>
-  new Promise<number>((resolve, reject) => {
+const listening = (server: Server, port: number) =>
+  new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    server.listen(port, '127.0.0.1', () => resolve());
   });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  const port = await listening(probe);
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 async function standIn(name: string): Promise<{ member: StandIn; port: number; restPort: number; close(): Promise<void> }> {
   let server: Server | null = null;
@@ -60,7 +54,7 @@ async function standIn(name: string): Promise<{ member: StandIn; port: number; r
       server?.close();
       server = null;
     },
-    start: async () => void (await start(port)),
+    start: () => start(port),
   };
   const start = (port: number) => {
     server = createServer((socket) => {
@@ -76,11 +70,12 @@ async function standIn(name: string): Promise<{ member: StandIn; port: number; r
     await gone;
     server = null;
   };
-  const port = await start(0);
+  const [port, restPort] = (await freePorts(2)) as [number, number];
+  await start(port);
   const rest = createHttpServer(({ url }, response) => {
     if (member.frozen === 'nothing') response.writeHead(url === '/read-only' ? 200 : member.status).end();
   });
-  const restPort = await listening(rest);
+  await listening(rest, restPort);
   const close = async () => {
     rest.closeAllConnections();
     rest.close();
@@ -93,7 +88,7 @@ export async function startHaproxyStage(names: readonly string[], checks: string
   const folder = mkdtempSync(join(tmpdir(), 'regent-haproxy-'));
   const socketPath = join(folder, 'admin.sock');
   const standIns = await Promise.all(names.map(standIn));
-  const [frontendPort, readPort, statsPort] = [await freePort(), await freePort(), await freePort()];
+  const [frontendPort, readPort, statsPort] = (await freePorts(3)) as [number, number, number];
   const file = join(folder, 'haproxy.cfg');
   const shipped = haproxyConfig({
     ...{ bindAddress: '127.0.0.1', writePort: frontendPort, readPort, statsPort, log: LOG_TO_STDOUT, runtimeSocket: socketPath },

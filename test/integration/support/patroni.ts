@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../../src/support/json.ts';
 import { INSTALLED, type PatroniPrograms } from '../../../tools/suite/releases/find.ts';
-import { type Cluster, startCluster } from './cluster.ts';
+import { type Cluster, GivenUp, startCluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { startEtcd } from './etcd.ts';
 
@@ -23,7 +23,7 @@ export interface Output {
 
 /** Built by the time a cluster runs. */
 const REGENTCTL = fileURLToPath(new URL('../../../dist/regentctl.js', import.meta.url));
-const TOOL_MS = 40_000;
+const TOOL_MS = 90_000;
 
 /** E.g. `3.0.2`; null where it is not installed. */
 export function patroniVersion(): string | null {
@@ -148,7 +148,7 @@ export class MixedCluster {
     const node = this.node(name);
     const pid = node.agentPid;
     if (pid !== null) process.kill(pid, 'SIGTERM');
-    await this.cluster.until(`the agent of ${name} has ended`, 15_000, () => node.agentPid === null);
+    await this.cluster.until(`the agent of ${name} has ended`, 40_000, () => node.agentPid === null);
     if (node.postmasterPid === null) throw new Error(`PostgreSQL of ${name} was stopped with its agent:\n${node.tail()}`);
   }
 
@@ -173,7 +173,7 @@ export class MixedCluster {
 
   /** The agent of the node answers, and for its PostgreSQL. */
   isTakenOver(name: string, leader: string): Promise<boolean> {
-    return this.cluster.eventually(`${name} is taken over`, 15_000, async () => {
+    return this.cluster.eventually(`${name} is taken over`, 40_000, async () => {
       const [status, primary] = await Promise.all([this.node(name).rest('/patroni'), this.node(name).rest('/primary')]);
       const fits = status?.body?.['state'] === 'running' && primary?.status === (name === leader ? 200 : 503);
       return fits ? { value: true } : { missing: `${primary?.status} ${JSON.stringify(status?.body)}` };
@@ -191,10 +191,10 @@ export class MixedCluster {
    * All nodes that are up: one of them leads in everybody's opinion, the others stream from it on
    * its timeline. Resolves to the leader's name.
    */
-  waitHealthy(leader?: string, timeoutMs = 40_000): Promise<string> {
+  waitHealthy(leader?: string, timeoutMs = 90_000): Promise<string> {
     return this.cluster.eventually('a healthy mixed cluster', timeoutMs, async () => {
       const dead = this.#up.find((node) => node.agentPid === null);
-      if (dead !== undefined) throw new Error(`the agent of ${dead.name} has ended:\n${dead.tail()}`);
+      if (dead !== undefined) throw new GivenUp(`the agent of ${dead.name} has ended:\n${dead.tail()}`);
       const missing = await this.#judge(leader);
       return 'value' in missing ? missing : { missing: missing.missing };
     });

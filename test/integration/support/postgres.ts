@@ -4,7 +4,6 @@
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { chown } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -18,16 +17,6 @@ import type { Postgres } from '../../../src/ports/postgres.ts';
 import { someSettings } from '../../fixtures/agent.ts';
 import { postgresOwner } from './bare-postgres.ts';
 import { findBinDir } from './bin-dir.ts';
-
-/** A port nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 /**
  * A directory of PostgreSQL's user. `remove` ends every server that still runs in one of its data
@@ -176,13 +165,17 @@ export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(set
 
 /**
  * Resolves with the first value that is not null or false; throws after the deadline, with what was
- * waited for.
+ * waited for. A look that fails is repeated.
  */
 export async function eventually<T>(what: string, timeoutMs: number, look: () => Promise<T | null | false> | T | null | false): Promise<T> {
   for (const end = performance.now() + timeoutMs; ; ) {
-    const value = await look();
+    let cause: unknown;
+    const value = await (async () => look())().catch((error: unknown) => {
+      cause = error;
+      return null;
+    });
     if (value !== null && value !== false) return value;
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause });
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -3,6 +3,7 @@
  * passes, nothing closes).
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { freePort } from './ports.ts';
 
 export interface Relay {
   readonly port: number;
@@ -65,8 +66,8 @@ export async function startRelay(targetPort: number): Promise<Relay> {
       if (stalled) socket.pause();
     }
   };
-  let server = await listen(0, serve);
-  const { port } = server.address() as { port: number };
+  const port = await freePort();
+  let server = await listen(port, serve);
   const stop = async () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
     for (const socket of abandoned) socket.destroy();

@@ -34,8 +34,8 @@ const guard = createGuard({
   runAs: owner,
 });
 const order = async () => {
-  if (arms) await guard.arm(Math.floor(clock.bootMs() + ARM_MS), { timeoutMs: 1000 });
-  else await guard.disarm({ timeoutMs: 1000 });
+  if (arms) await guard.arm(Math.floor(clock.bootMs() + ARM_MS), { timeoutMs: 10_000 });
+  else await guard.disarm({ timeoutMs: 10_000 });
 };
 guard.onGone(() => void guard.open().then(order).catch(quiet));
 await guard.open();

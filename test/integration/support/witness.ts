@@ -25,22 +25,21 @@ export class Witness {
     this.#done = Promise.all(nodes.map((node) => this.#watch(node)));
   }
 
-  /** The node takes writes at this moment, as far as has been seen. */
-  isPrimary(node: string): boolean {
-    const last = this.spans.findLast((span) => span.node === node);
-    return last !== undefined && performance.now() - last.untilMs < 20 * EVERY_MS;
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#done;
   }
 
   /** Ends the watch; throws when any two nodes took writes at the same time. */
   async verify(): Promise<void> {
-    this.#stopped = true;
-    await this.#done;
+    await this.stop();
     const spans = this.spans.toSorted((a, b) => a.fromMs - b.fromMs);
     for (const [i, first] of spans.entries()) {
-      const both = spans.slice(i + 1).find((later) => later.node !== first.node && later.fromMs < first.untilMs);
+      // One answer alone says nothing of the moment at which it was read: its span is empty.
+      const sharedMs = (later: PrimarySpan) => Math.min(first.untilMs, later.untilMs) - later.fromMs;
+      const both = spans.slice(i + 1).find((later) => later.node !== first.node && sharedMs(later) > 0);
       if (both === undefined) continue;
-      const ms = Math.round(Math.min(first.untilMs, both.untilMs) - both.fromMs);
-      throw new Error(`${first.node} and ${both.node} took writes at the same time, for ${ms} ms`);
+      throw new Error(`${first.node} and ${both.node} took writes at the same time, for ${Math.ceil(sharedMs(both))} ms`);
     }
   }
 

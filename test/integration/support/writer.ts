@@ -66,7 +66,7 @@ export class Writer {
   }
 
   /** The next acknowledgement from now on. */
-  next(timeoutMs: number): Promise<Ack> {
+  next(timeoutMs = 30_000): Promise<Ack> {
     const now = performance.now();
     return this.ack('the next one', timeoutMs, (ack) => ack.atMs > now);
   }
