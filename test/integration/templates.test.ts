@@ -26,7 +26,7 @@ interface Known {
   readonly template: Template;
   /** null: the superuser comes in by the operating system only. */
   readonly password: string | null;
-  /** Shown by the running server. */
+  /** Settings of the server, and columns of pg_database: 16 dropped the setting lc_ctype. */
   readonly shows: Readonly<Record<string, string>>;
   /** Lines of what the template's scripts were called with. */
   readonly called: readonly RegExp[];
@@ -49,7 +49,7 @@ const KNOWN: readonly Known[] = [
   {
     template: 'pigsty',
     password: null,
-    shows: { track_commit_timestamp: 'on', max_wal_senders: '50', lc_ctype: 'C.UTF-8' },
+    shows: { track_commit_timestamp: 'on', max_wal_senders: '50', datctype: 'C.UTF-8' },
     called: [/^pg-init .*port=\d+/m, /^callback on_start primary pigsty$/m],
   },
   {
@@ -122,7 +122,8 @@ async function untilItIs(node: ClusterNode, path: '/primary' | '/replica'): Prom
 /** As the owner, over the socket where there is no password. */
 async function show(node: ClusterNode, known: Known): Promise<Record<string, string>> {
   const names = Object.keys(known.shows);
-  const text = `SELECT ${names.map((name) => `current_setting('${name}')`).join(" || '|' || ")}`;
+  const values = names.map((name) => (name.startsWith('dat') ? name : `current_setting('${name}')`));
+  const text = `SELECT ${values.join(" || '|' || ")} FROM pg_database WHERE datname = current_database()`;
   const { directory, postgresPort } = node.place;
   const host = known.password === null ? directory : '127.0.0.1';
   const args = ['-XAtq', '-h', host, '-p', String(postgresPort), '-U', 'postgres', '-c', text, 'postgres'];
