@@ -63,16 +63,16 @@ export function refuseInStandbyCluster({ settings }: Pick<StartPorts, 'settings'
 
 export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 'restart' }>, signal: AbortSignal): Promise<void> {
   const { pg } = ports;
-  if (job.role.kind === 'standby') await leaveSync(ports, ports.leaving, signal);
-  ports.stopping();
-  if (job.role.kind === 'primary') {
-    // Without it the stop takes longer. A server that does not let the agent in must still be
-    // restarted.
+  const isPrimary = job.role.kind === 'primary';
+  if (isPrimary) {
+    // While the clients still work: without it the stop takes longer. A server that does not let
+    // the agent in must still be restarted.
     await pg
       .checkpoint({ timeoutMs: DAY_MS, signal })
       .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));
-  }
-  const drain = job.role.kind === 'primary' ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
+  } else await leaveSync(ports, ports.leaving, signal);
+  const drain = isPrimary ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
+  ports.stopping();
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
   await start(ports, job.role, job.timeoutMs, signal);
 }
