@@ -2,6 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { codeOf } from '../support/errors.ts';
 
+const DRAFT = /\.[0-9a-f]{8}$/;
+
+/** The name of the file that this is a draft of, left by a process that was killed; else null. */
+export const draftedName = (name: string): string | null => (DRAFT.test(name) ? name.replace(DRAFT, '') : null);
+
 /** Replaces a file whole, readable by its owner alone. */
 export async function writePrivately(path: string, text: string): Promise<void> {
   const draft = `${path}.${randomBytes(4).toString('hex')}`;

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { guardPlaces, logName } from '../adapters/guard/place.ts';
-import { removeGuardFiles } from './remove.ts';
+import { planDemo } from './plan.ts';
+import { removeFiles, removeGuardFiles } from './remove.ts';
 
 it('removes what a killed guard of the node left, and nothing of other guards', async () => {
   const base = mkdtempSync(join(tmpdir(), 'regent-remove-'));
@@ -19,4 +20,15 @@ it('removes what a killed guard of the node left, and nothing of other guards', 
   expect(left).toHaveLength(3);
   expect(left.every((name) => name.includes(other.key))).toBe(true);
   rmSync(base, { recursive: true });
+});
+
+it('takes away a file that a killed supervisor was just writing, and leaves what is not the demo’s', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'regent-remove-'));
+  const plan = planDemo({ directory, nodes: 1, basePort: 5000, overrides: {}, stats: { username: 'a', password: 'a' } });
+  for (const name of ['state.json', 'state.json.0123abcd', 'thesis.txt.0123abcd', 'notes.txt']) writeFileSync(join(directory, name), '');
+  expect((await removeFiles(plan, true)).toSorted()).toEqual(['notes.txt', 'thesis.txt.0123abcd']);
+  for (const name of ['notes.txt', 'thesis.txt.0123abcd']) rmSync(join(directory, name));
+  writeFileSync(join(directory, 'state.json.0123abcd'), '');
+  expect(await removeFiles(plan, true)).toEqual([]);
+  expect(existsSync(directory)).toBe(false);
 });

@@ -1,9 +1,10 @@
 /** Removes what a demo made, and nothing else. */
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import process from 'node:process';
 import { guardPlaces, isFileOf } from '../adapters/guard/place.ts';
 import { runCommand } from '../support/exec.ts';
+import { draftedName } from './files.ts';
 import { type DemoPlan, FILES } from './plan.ts';
 
 /**
@@ -68,7 +69,11 @@ export async function removeFiles(plan: DemoPlan, removeDirectory: boolean): Pro
     await freeSharedMemory(dataDir);
     await removeGuardFiles(dataDir, process.getuid?.() ?? 0, process.env['XDG_RUNTIME_DIR']);
   }
-  for (const path of entriesOf(plan)) await rm(path, { recursive: true, force: true });
+  const entries = entriesOf(plan);
+  const made = new Set(entries.map((path) => basename(path)));
+  const isDraft = (name: string) => made.has(draftedName(name) ?? '');
+  const drafts = (await readdir(plan.directory).catch((): string[] => [])).filter(isDraft);
+  for (const path of [...drafts.map((name) => join(plan.directory, name)), ...entries]) await rm(path, { recursive: true, force: true });
   const foreign = await readdir(plan.directory).catch(() => []);
   // A parent that is not ours to write to keeps its empty child: no harm, and nothing of the demo.
   if (removeDirectory && foreign.length === 0) await rmdir(plan.directory).catch(() => {});
