@@ -237,6 +237,34 @@ test('a failover from a leader that answers, which hands over in good order, has
   );
 });
 
+test('a candidate that has no copy of a permanent logical slot is named before the question, with what that costs', async () => {
+  const slots = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' }, dr: { type: 'physical' } };
+  etcd.put('demo', 'config', { slots });
+  const missing: Record<string, string[] | undefined> = { patroni2: ['app'], patroni3: [] };
+  members.answer(({ member, what }) =>
+    what === 'GET /patroni'
+      ? JSON.stringify({ regent: { missing_logical_slots: missing[member] ?? null } })
+      : 'Successfully switched over to "patroni2"',
+  );
+  const lacks =
+    'Warning: patroni2 has no copy of the permanent logical slot app: if it is promoted, it is made anew, and its consumer misses what was written meanwhile\n';
+  const to = async (...words: string[]) => (await ctl([...words, '--force'], { etcd })).err;
+  expect(await to('switchover', '--candidate', 'patroni2')).toBe(lacks);
+  expect(await to('failover', '--candidate', 'patroni2')).toBe(lacks);
+  // Any of them may be chosen.
+  expect(await to('switchover')).toBe(lacks);
+  expect(await to('switchover', '--candidate', 'patroni3')).toBe('');
+  expect((await ctl(['switchover'], { etcd, input: '\npatroni2\n\nn\n' })).err).toBe(`${lacks}Error: Aborting switchover\n`);
+  missing['patroni3'] = undefined;
+  expect(await to('switchover', '--candidate', 'patroni3')).toBe(
+    'Warning: whether patroni3 has a copy of app (permanent, logical) is not known: it does not tell (it runs Patroni, or an older Regent)\n',
+  );
+  members.asked.length = 0;
+  etcd.put('demo', 'config', { slots: { dr: {} } });
+  expect(await to('switchover', '--candidate', 'patroni2')).toBe('');
+  expect(members.asked.map(({ what }) => what)).toEqual(['POST /switchover']);
+});
+
 test('a member too old for /switchover is asked for /failover', async () => {
   members.answer(({ what }) => (what === 'POST /switchover' ? { status: 501, text: 'Server does not support this operation' } : 'done'));
   await ctl(['switchover', '--force'], { etcd });

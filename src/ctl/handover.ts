@@ -17,6 +17,7 @@ import { awaitRequest, outcomeMs } from './handover-wait.ts';
 import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import { type RestAnswer, said } from './rest.ts';
+import { slotWarnings } from './slot-warnings.ts';
 import { followed } from './standby-warnings.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 import { sentence, warn } from './warn.ts';
@@ -84,6 +85,7 @@ async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterVi
     );
   }
   if (action === 'failover') await warnOfLoss(ctx, view, candidate);
+  for (const line of await slotWarnings(ctx, view, candidate === '' ? names : [candidate])) warn(ctx, line);
   if (action === 'failover' && !force && current !== null) await confirmAsynchronous(ctx, view, candidate);
   const at = action === 'failover' ? null : await scheduleOf(ctx, view, options);
   return { leader, candidate: candidate === '' ? null : candidate, at };

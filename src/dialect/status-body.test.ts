@@ -67,6 +67,14 @@ test('in a standby cluster a standby shows the part it plays', () => {
   expect(statusBody(aReplicaStatus({ role: 'standby_leader' }), aView(), settings)).toHaveProperty('role', 'standby_leader');
 });
 
+test('names the logical slots that a promotion would make anew, and says where there are none', () => {
+  const shown = (missingLogicalSlots: readonly string[] | null) =>
+    statusBody(aReplicaStatus({ missingLogicalSlots }), aView(), someSettings())['regent'];
+  expect(shown(['app'])).toHaveProperty('missing_logical_slots', ['app']);
+  expect(shown([])).toHaveProperty('missing_logical_slots', []);
+  expect(shown(null)).not.toHaveProperty('missing_logical_slots');
+});
+
 test('shows why a standby does not get its WAL', () => {
   const body = statusBody(aReplicaStatus({ sourceTrouble: 'not streaming from pg-1: pg-1:5432 does not answer' }), aView(), someSettings());
   expect(body['regent']).toHaveProperty('source_trouble', 'not streaming from pg-1: pg-1:5432 does not answer');

@@ -64,6 +64,7 @@ function regentBody(status: AgentStatus, view: ClusterView | null, settings: Set
     ...(sql === null && status.onDisk !== undefined ? { on_disk: onDisk(status.onDisk) } : {}),
     ...(status.clientsWait ? { clients_wait: status.clientsWait } : {}),
     ...(status.sourceTrouble ? { source_trouble: status.sourceTrouble } : {}),
+    ...(status.missingLogicalSlots ? { missing_logical_slots: [...status.missingLogicalSlots] } : {}),
     ...(status.reinitialization ? { reinitialize: reinitialization(status.reinitialization) } : {}),
     ...(strangers.length > 0 ? { strangers: [...strangers] } : {}),
     ...(status.lockedOut ? { locked_out: { ...status.lockedOut } } : {}),

@@ -153,6 +153,11 @@ export interface AgentStatus extends OwnWord {
    * `not streaming from pg-2: …`.
    */
   readonly sourceTrouble?: string | null;
+  /**
+   * Permanent logical slots that a promotion of this standby would make anew; null or absent: it
+   * keeps none, or its PostgreSQL does not tell.
+   */
+  readonly missingLogicalSlots?: readonly string[] | null;
   /** Why this primary keeps clients out (core/admission.ts); null or absent: it does not. */
   readonly clientsWait?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */

@@ -55,6 +55,10 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
       return found.every((rows) => rows.length === 2);
     });
   await isEverywhere(of.nodes);
+  await of.until('the standbys say that they lack none', 10_000, async () => {
+    const answers = await Promise.all(of.others(leader.name).map((node) => node.rest('/patroni')));
+    return answers.every((answer) => JSON.stringify(answer?.body?.['regent']).includes('"missing_logical_slots":[]'));
+  });
   expect(await slots(leader, "slot_name = 'app'")).toHaveLength(1);
 
   const file = join(of.root, 'consumed');

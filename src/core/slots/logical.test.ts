@@ -8,7 +8,7 @@ import type { SlotFacts, SqlFacts } from '../postgres-facts.ts';
 import { remember } from '../remember.ts';
 import type { Settings } from '../settings.ts';
 import { copyJob, logicalAfter } from './copies.ts';
-import { doubtsOfPromotion, logicalWork } from './logical.ts';
+import { doubtsOfPromotion, logicalWork, missingLogical } from './logical.ts';
 import { isLaterXid, type LogicalMemory, type LogicalOutcome, noLogicalMemory } from './logical-work.ts';
 
 const app = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' } } as const;
@@ -134,6 +134,18 @@ describe('whether a copy is safe to read', () => {
     expect(proven(held('700', null))).toEqual({});
     expect(proven({ ...held('700', '705'), broken: ['app'] })).toEqual({});
     expect(proven({ ...held('700', '705'), held: { leader: 'c', physical: '700', logical: { app: '705' } } })).toEqual({});
+  });
+
+  it('is named where there is none: a promotion would make the slot anew', () => {
+    expect(missingLogical(standby())).toEqual([]);
+    expect(missingLogical(standby({ slots: [] }))).toEqual(['app']);
+    expect(missingLogical(standby({ logical: { broken: ['app'] } }))).toEqual(['app']);
+    expect(missingLogical(standby({ slots: [copy({ plugin: 'wal2json' })] }))).toEqual(['app']);
+    // New, as far as the leader tells; of no use to a member that may not lead; not kept at all.
+    expect(missingLogical(standby({ slots: [], told: null }))).toEqual([]);
+    expect(missingLogical(standby({ slots: [], tags: { nofailover: true } }))).toEqual([]);
+    expect(missingLogical(standby({ slots: [], dynamic: { slots: {} } }))).toBeNull();
+    expect(missingLogical(primary([]))).toBeNull();
   });
 
   it('is told at a promotion where it is not known to be', () => {

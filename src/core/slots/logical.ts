@@ -159,12 +159,24 @@ function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
 
 const MEND = 'compare what its consumer has with the primary, or copy its data again';
 
+/**
+ * Permanent logical slots that a promotion of this standby would make anew, so that their consumers
+ * miss something. Null: it keeps none, or its PostgreSQL does not tell.
+ */
+export function missingLogical(c: Context): readonly string[] | null {
+  if (!c.isStandby || c.o.pg.sql === null || !keepsLogical(c.o.settings)) return null;
+  return logicalSlots(c).flatMap(({ wanted, slot }) => (hasCopy(c, wanted, slot) || whyAnew(c, wanted) === null ? [] : [wanted.name]));
+}
+
+const hasCopy = (c: Context, wanted: WantedLogical, slot: SlotFacts | undefined): slot is SlotFacts =>
+  isCopy(slot, wanted) && !c.m.logical.broken.includes(wanted.name);
+
 /** What the consumers of a standby that is promoted now may miss, in words for the log. */
 export function doubtsOfPromotion(c: Context): readonly string[] {
   if (!c.isStandby) return [];
   return logicalSlots(c).flatMap(({ wanted, slot }) => {
     const known = `logical replication slot ${wanted.name}`;
-    if (!isCopy(slot, wanted) || c.m.logical.broken.includes(wanted.name)) {
+    if (!hasCopy(c, wanted, slot)) {
       const why = whyAnew(c, wanted);
       return why === null ? [] : [`${known} ${why}; ${MEND}`];
     }

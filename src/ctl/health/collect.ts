@@ -16,6 +16,7 @@ import type { JsonObject, JsonValue } from '../../support/json.ts';
 import { type Availability, availability, EXPIRED, UNAVAILABLE } from '../availability.ts';
 import type { Ctx } from '../context.ts';
 import { dynamicOf } from '../dynamic-of.ts';
+import { missingSlotsOf } from '../slot-warnings.ts';
 import { fenceHealth } from './fence.ts';
 import { type HaproxyAccess, readHaproxy } from './haproxy.ts';
 import type { HealthReport, MemberHealth } from './report.ts';
@@ -141,6 +142,7 @@ const NOTHING_KNOWN = {
   streams: null,
   sourceTrouble: null,
   clientsWait: null,
+  missingLogicalSlots: [],
   promotionTrouble: null,
   strangers: [],
   lockedOut: null,
@@ -188,6 +190,7 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     streams: isLeader || body === null ? null : streams(member, body),
     sourceTrouble: textOf(own['source_trouble']),
     clientsWait: textOf(own['clients_wait']),
+    missingLogicalSlots: missingSlotsOf(own) ?? [],
     promotionTrouble: textOf(own['promotion_trouble']),
     strangers: Array.isArray(own['strangers']) ? own['strangers'].map(String) : [],
     lockedOut: isJsonObject(own['locked_out']) ? String(own['locked_out']['reason']) : null,

@@ -71,5 +71,5 @@ test('a standby cluster takes no writes: an empty pool is wanted where the stand
 const MEMBER: Omit<MemberHealth, 'name' | 'role'> = {
   ...{ host: 'a:5432', state: 'streaming', timeline: 1, lagBytes: null, lagSeconds: null, replayBacklogBytes: null, streams: null },
   ...{ sourceTrouble: null, clientsWait: null, promotionTrouble: null, strangers: [], lockedOut: null, unexplained: null, failing: [] },
-  ...{ because: null, dcs: null, untethered: false, pendingRestart: false, version: null, unreachable: null },
+  ...{ missingLogicalSlots: [], because: null, dcs: null, untethered: false, pendingRestart: false, version: null, unreachable: null },
 };

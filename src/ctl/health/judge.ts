@@ -6,6 +6,7 @@ import { sameName } from '../../core/cluster.ts';
 import { memberComplaints } from '../../core/member-complaints.ts';
 import { agreeing, plural } from '../../support/plural.ts';
 import { UNAVAILABLE } from '../availability.ts';
+import { lackedSlots } from '../slot-warnings.ts';
 import type { HealthReport, Limits, MemberHealth, Problem } from './report.ts';
 
 export function judge(report: HealthReport, limits: Limits): Problem[] {
@@ -143,6 +144,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
   }
   if (member.role === 'primary') return problems;
   if (member.promotionTrouble !== null) problems.push(warning(`${member.name} cannot be promoted: ${member.promotionTrouble}`));
+  if (member.missingLogicalSlots.length > 0) problems.push(warning(lackedSlots(member.name, member.missingLogicalSlots)));
   const leader = report.members.find((each) => each.name === report.leader);
   if (leader?.state === 'running' && member.sourceTrouble !== null) problems.push(warning(`${member.name} is ${member.sourceTrouble}`));
   else if (leader?.state === 'running' && member.streams === false && UP.has(member.state)) {

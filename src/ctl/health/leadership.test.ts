@@ -53,6 +53,31 @@ test('no leader, and nobody who could be elected: critical, with what helps', as
   );
 });
 
+test('a standby that would make permanent logical slots anew is a warning', async () => {
+  members.answer(({ member }) =>
+    JSON.stringify(
+      member === 'patroni1'
+        ? { state: 'running', role: 'primary', timeline: 1, xlog: { location: END } }
+        : {
+            state: 'running',
+            role: 'replica',
+            timeline: 1,
+            replication_state: 'streaming',
+            regent: { missing_logical_slots: member === 'patroni2' ? ['app', 'etl'] : [] },
+          },
+    ),
+  );
+  const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
+  expect(code).toBe(1);
+  expect(out.split('\n').filter((line) => line.includes('warning: '))).toEqual([
+    '  warning: patroni2 has no copy of the permanent logical slots app, etl: if it is promoted, they are made anew, and their consumers miss what was written meanwhile',
+  ]);
+  expect(JSON.parse((await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env })).out).members[1].missing_logical_slots).toEqual([
+    'app',
+    'etl',
+  ]);
+});
+
 test('a key from before a change of leader makes no second primary of a member that says otherwise', async () => {
   amend(etcd, 'demo', 'patroni2', { role: 'primary' });
   expect((await ctl(['health', '--no-haproxy'], { etcd, env })).code).toBe(0);

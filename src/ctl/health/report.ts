@@ -22,6 +22,8 @@ export interface MemberHealth {
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
   readonly clientsWait: string | null;
+  /** Permanent logical slots that its promotion would make anew. */
+  readonly missingLogicalSlots: readonly string[];
   /** Why it could not be promoted. */
   readonly promotionTrouble: string | null;
   /** Servers that stream from it under the names of members. */

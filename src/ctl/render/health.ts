@@ -32,6 +32,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       replay_backlog_bytes: member.replayBacklogBytes,
       source_trouble: member.sourceTrouble,
       clients_wait: member.clientsWait,
+      missing_logical_slots: [...member.missingLogicalSlots],
       promotion_trouble: member.promotionTrouble,
       strangers: [...member.strangers],
       locked_out: member.lockedOut,
