@@ -247,6 +247,7 @@ export class Agent implements AgentView {
     this.tally.note(memory, decision.memory, seen);
     this.rounds.decided(seen, decision, askedAtMs);
     this.wake.watchMembers = decision.watchMembers;
+    this.wake.watchStatus = decision.watchStatus;
     const after = contextOf(seen, decision.memory);
     this.#log.say(after, decision);
     this.#log.noteSync(after, decision);

@@ -50,7 +50,7 @@ class Scene {
     const state = { ...observation({ view: seen, pg: SERVERS[server], settings: inForce, nowMs }), authority: this.authority };
     const kept = memory({ role: server === 'primary' ? 'primary' : 'replica', state: 'running' });
     const decision: Decision = {
-      ...{ rule: 'x', because: 'y', effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false },
+      ...{ rule: 'x', because: 'y', effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false, watchStatus: false },
       memory: kept,
     };
     this.last = { observation: state, decision, askedAtMs: nowMs, endedAtMs: nowMs, nextAtMs: nowMs };

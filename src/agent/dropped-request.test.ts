@@ -14,6 +14,7 @@ const decision = (rule: string, because: string, ...effects: Effect[]): Decision
   memory: emptyMemory,
   wakeAtMs: null,
   watchMembers: false,
+  watchStatus: false,
 });
 
 test.each([

@@ -48,7 +48,7 @@ function statusAt(moment: Moment): AgentStatus {
   const decision: Decision = {
     rule: 'fence.wait-for-etcd',
     because: 'DCS is not accessible: s3cret',
-    ...{ effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false },
+    ...{ effects: [], steps: [], chores: [], wakeAtMs: null, watchMembers: false, watchStatus: false },
     memory: kept,
   };
   const ports: StatusPorts = {

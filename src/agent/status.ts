@@ -14,6 +14,7 @@ import type { Memory } from '../core/model.ts';
 import { describeUnexplained, type PostgresFacts } from '../core/postgres-facts.ts';
 import { REWIND_IN_VAIN } from '../core/rewind-prospects.ts';
 import { observeTimeoutMs } from '../core/settings.ts';
+import { awaitsCopy } from '../core/slots/copies.ts';
 import { missingLogical } from '../core/slots/logical.ts';
 import { describeStrangers } from '../core/strangers.ts';
 import type { AgentStatus, GuardStatus } from '../ports/agent-status.ts';
@@ -99,6 +100,7 @@ export function statusOf(
     unresponsive: pg?.state === 'unresponsive' && pg.unexplained === undefined,
     unexplained: pg?.unexplained === undefined ? null : describeUnexplained(pg.unexplained),
     failing: failing(memory),
+    awaitsSlotCopy: c !== null && awaitsCopy(c),
     clientsWait: c === null ? null : clientsWait(c),
     missingLogicalSlots: c === null ? null : missingLogical(c),
     sourceTrouble: c !== null && (c.otherLeader !== null || c.followsRemote) ? (pg?.sourceTrouble ?? null) : null,

@@ -10,6 +10,8 @@ export class Wake {
   #leadership: AbortController | null = null;
   /** Changes of other members' keys wake too. */
   watchMembers = false;
+  /** So does one of /status. */
+  watchStatus = false;
 
   constructor(clock: Pick<Clock, 'bootMs' | 'timer'>) {
     this.#clock = clock;
@@ -47,7 +49,8 @@ export class Wake {
       this.#leadership = null;
     }
     const always = key === null || key === 'leader' || key === 'config' || key === 'failover' || key === 'initialize';
-    if (always || (this.watchMembers && key.startsWith('members/') && key !== `members/${me}`)) this.now();
+    const isAwaited = key === 'status' ? this.watchStatus : this.watchMembers && key?.startsWith('members/') && key !== `members/${me}`;
+    if (always || isAwaited) this.now();
   }
 
   /** Resolves when asked for a round, or at the moment given (Clock.bootMs). */

@@ -71,6 +71,7 @@ export function decide(o: Observation, before: Memory): Decision {
     ),
     wakeAtMs: waits.length === 0 ? null : o.nowMs + Math.min(...waits),
     watchMembers: (outcome.watchMembers ?? false) || (work?.watchMembers ?? false),
+    watchStatus: outcome.watchStatus ?? false,
   };
   checkDecision(c, decision);
   return decision;

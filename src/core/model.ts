@@ -272,4 +272,6 @@ export interface Decision {
   readonly wakeAtMs: number | null;
   /** Something is expected from other members: wake on changes of their keys as well. */
   readonly watchMembers: boolean;
+  /** The leader is expected to tell something in /status. */
+  readonly watchStatus: boolean;
 }

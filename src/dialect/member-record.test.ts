@@ -47,6 +47,11 @@ test('configuration files that could not be updated are published, other chores 
   expect(memberRecord(aStatus({ failing: { 'replication slots': 'x' } }), someSettings())).not.toHaveProperty('files_outdated');
 });
 
+test('a member that waits for its turn to copy logical slots says so', () => {
+  expect(memberRecord(aReplicaStatus({ awaitsSlotCopy: true }), someSettings())).toHaveProperty('awaits_slot_copy', true);
+  expect(memberRecord(aReplicaStatus({ awaitsSlotCopy: false }), someSettings())).not.toHaveProperty('awaits_slot_copy');
+});
+
 test('a position beyond 2^53 stays exact', () => {
   const sql = aStandbySql({ receiveLsn: toLsn(0xffff_ffff_ffff_fff0n), replayLsn: null });
   expect(memberRecord(aReplicaStatus({ sql }), someSettings())).toMatchObject({ xlog_location: 18446744073709551600n });

@@ -7,6 +7,7 @@ import { modesOf } from '../core/cluster-modes.ts';
 import { type SqlFacts, walPosition } from '../core/postgres-facts.ts';
 import { BEATS } from '../core/quorum/in-force.ts';
 import type { Settings } from '../core/settings.ts';
+import { AWAITS_SLOT_COPY } from '../core/slots/copies.ts';
 import { type Lsn, ZERO_LSN } from '../core/units.ts';
 import type { AgentStatus } from '../ports/agent-status.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
@@ -46,6 +47,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (status.steppedDown) record['stepped_down'] = status.steppedDown;
   if (status.clientsWait) record['clients_wait'] = status.clientsWait;
   if (status.sourceTrouble) record['source_trouble'] = status.sourceTrouble;
+  if (status.awaitsSlotCopy) record[AWAITS_SLOT_COPY] = true;
   record['beats'] = BEATS;
   if (status.fence) record['fence'] = status.fence;
   if (status.paused) record['pause'] = true;

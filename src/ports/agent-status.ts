@@ -158,6 +158,8 @@ export interface AgentStatus extends OwnWord {
    * keeps none, or its PostgreSQL does not tell.
    */
   readonly missingLogicalSlots?: readonly string[] | null;
+  /** It waits for its turn to copy logical slots (core/slots/copies.ts). */
+  readonly awaitsSlotCopy?: boolean;
   /** Why this primary keeps clients out (core/admission.ts); null or absent: it does not. */
   readonly clientsWait?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */

@@ -59,8 +59,11 @@ export async function workLogicalSlots(
   };
   for (const { name, database, plugin } of work.create)
     await attempt('create', name, async () => {
-      await inDatabase(server, database, CREATE_MS, (client) => client.query(CREATE, [name, plugin]));
-      server.log.info(`created the permanent logical slot ${name} (database ${database}, plugin ${plugin})`);
+      await inDatabase(server, database, CREATE_MS, async (client) => {
+        const { rowCount } = await client.query(CREATE, [name, plugin]);
+        // A round that had looked before it was made asks for it once more.
+        if (rowCount !== 0) server.log.info(`created the permanent logical slot ${name} (database ${database}, plugin ${plugin})`);
+      });
     });
   const copies = [...new Set([...work.advance.map(({ name }) => name), ...(compare?.names ?? [])])];
   if (copies.length > 0)

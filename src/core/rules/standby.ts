@@ -13,7 +13,7 @@ import { refusalVerdict } from '../quorum/refusal.ts';
 import { takeOverVerdict } from '../quorum/take-over.ts';
 import { requestInVain } from '../race/operator-request.ts';
 import { leavesKey, raceVerdict } from '../race/race.ts';
-import { copyJob } from '../slots/copies.ts';
+import { copyJob, lookOut } from '../slots/copies.ts';
 import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
@@ -279,5 +279,6 @@ function follow(c: Context): Outcome {
   // old one for a whole round.
   const waiting = wantedSource(c) !== null && (!streams(c) || isOutdated(c));
   const said = c.followsRemote ? { because: 'no action. I am ({me}), a secondary, and following a standby leader ({leader})' } : nothing;
-  return waiting ? { ...said, wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true } : said;
+  if (waiting) return { ...said, wakeInMs: c.o.pg.retriesInVain ? IN_VAIN_MS : 500, watchMembers: true };
+  return { ...said, ...lookOut(c) };
 }

@@ -16,6 +16,8 @@ export interface Outcome {
   readonly wakeInMs?: number;
   /** A change of another member's key is expected, and wakes this node. */
   readonly watchMembers?: boolean;
+  /** A change of /status is expected, and wakes this node. */
+  readonly watchStatus?: boolean;
   /** This node stays out of the race for a while. */
   readonly abstain?: boolean;
   /** Replaces the rule's sentence where the reason has details. */

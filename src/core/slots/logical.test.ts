@@ -2,12 +2,13 @@
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, settings, slot, view, walreceiver } from '../../../test/support/build.ts';
 import { type Context, contextOf } from '../context.ts';
+import { decide } from '../decide.ts';
 import type { JobOutcome } from '../effects.ts';
 import type { Memory, Observation } from '../model.ts';
 import type { SlotFacts, SqlFacts } from '../postgres-facts.ts';
 import { remember } from '../remember.ts';
 import type { Settings } from '../settings.ts';
-import { copyJob, logicalAfter } from './copies.ts';
+import { awaitsCopy, copyJob, logicalAfter, lookOut } from './copies.ts';
 import { doubtsOfPromotion, logicalWork, missingLogical } from './logical.ts';
 import { isLaterXid, type LogicalMemory, type LogicalOutcome, noLogicalMemory } from './logical-work.ts';
 
@@ -222,9 +223,44 @@ describe('slots are copied from the leader', () => {
       expect(copied({ members: { members: members({}, {}, other) } })).toBeNull();
     for (const other of [{ state: 'start failed' as const }, { tags: { nosync: true, sync_priority: 0 } }])
       expect(copied({ members: { members: members({}, {}, other) } })).toEqual(['app']);
-    const first = [...members(), member('A')];
-    expect(copied({ members: { members: first }, logical: { missingSinceMs: 6001 } })).toBeNull();
-    expect(copied({ members: { members: first }, logical: { missingSinceMs: 6000 } })).toEqual(['app']);
+  });
+
+  it('after the members before it that wait too, but not for ever', () => {
+    const streams = { replicationState: 'streaming' } as const;
+    const waited = (raw: Record<string, boolean>, waitedMs: number, state: Parameters<typeof member>[1] = streams) => {
+      const first = member('A', { raw, ...state });
+      const scene = { members: { members: [...members(), first] }, logical: { missingSinceMs: 10_000 - waitedMs } };
+      return [copied(scene) !== null, lookOut(standby({ slots: [], ...scene }))];
+    };
+    const waits = { awaits_slot_copy: true };
+    expect(waited({}, 999)).toEqual([false, { wakeInMs: 1, watchMembers: true }]);
+    expect(waited({}, 1000)).toEqual([true, { watchMembers: true }]);
+    expect(waited(waits, 1000)).toEqual([false, { wakeInMs: 3000, watchMembers: true }]);
+    expect(waited(waits, 4000)).toEqual([true, { watchMembers: true }]);
+    // It has its copy, and is not back among the standbys that commits may wait for.
+    expect(waited({}, 1000, { replicationState: null })[0]).toBe(false);
+    expect(waited({}, 4000, { replicationState: null })[0]).toBe(true);
+    expect(waited({}, 1000, { state: 'stopped' })[0]).toBe(true);
+    const last = [...members(), member('z', { raw: waits })];
+    expect(copied({ members: { members: last }, logical: { missingSinceMs: 10_000 } })).toEqual(['app']);
+  });
+
+  it('and tells that it waits, unless its try failed', () => {
+    expect(awaitsCopy(standby({ slots: [] }))).toBe(true);
+    expect(awaitsCopy(standby())).toBe(false);
+    expect(awaitsCopy(standby({ slots: [], dynamic: { pause: true } }))).toBe(false);
+    const failures = { 'copy-slots': { count: 1, lastAtMs: 9500, message: 'why' } };
+    expect(awaitsCopy(standby({ slots: [], memory: { failures } }))).toBe(false);
+    expect(lookOut(standby({ slots: [], memory: { failures } }))).toEqual({ wakeInMs: 1500, watchMembers: false });
+  });
+
+  it('as soon as the leader tells that it has them', () => {
+    const { o, m } = standby({ slots: [], told: null });
+    expect(decide(o, m)).toMatchObject({ rule: 'standby.follow', watchStatus: true });
+    for (const scene of [{ slots: [], told: null, dynamic: { slots: {} } }, {}]) {
+      const { o: other } = standby(scene);
+      expect(decide(other, m)).toMatchObject({ rule: 'standby.follow', watchStatus: false });
+    }
   });
 
   it('not again soon: neither after a failure nor for a slot that breaks again', () => {
