@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ctl, type MemoryEtcd, tutorialCluster, tutorialMembers } from '../../../test/fixtures/ctl.ts';
+import { DcsError } from '../../support/errors.ts';
 
 let directory: string;
 let etcd: MemoryEtcd;
@@ -199,6 +200,17 @@ test('a change by somebody else in between wins', async () => {
   const { code, err } = await ctl(['edit-config', '-s', 'ttl=40', '--force'], { etcd });
   expect([code, err]).toEqual([1, 'Error: Config modification aborted due to concurrent changes\n']);
   expect(stored()).toEqual({ ttl: 99 });
+});
+
+test('an outage of etcd right after the change does not make a failure of it', async () => {
+  etcd.beforeWrite = () => {
+    etcd.failure = new DcsError('DCS_UNREACHABLE', 'etcd did not answer');
+  };
+  const { code, out, err } = await ctl(['edit-config', '-s', 'ttl=40', '--force'], { etcd });
+  expect(code).toBe(0);
+  expect(stored()).toMatchObject({ ttl: 40 });
+  expect(out).toContain('Configuration changed\n');
+  expect(err).toBe(`Warning: whether the members have applied it is not known: etcd did not answer\n`);
 });
 
 test('the editor: EDITOR with arguments, on a private file that is removed afterwards', async () => {

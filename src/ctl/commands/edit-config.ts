@@ -3,7 +3,7 @@ import { outOfRangeProblems, validateDynamicPatch } from '../../config/dynamic.t
 import { patchMerge } from '../../config/merge.ts';
 import { type ConfigProblem, formatProblem } from '../../config/problems.ts';
 import type { ClusterView } from '../../core/cluster.ts';
-import { ensureError } from '../../support/errors.ts';
+import { ensureError, onlyOutage } from '../../support/errors.ts';
 import type { JsonObject } from '../../support/json.ts';
 import { applyPairs, parameterPairs } from '../config-changes.ts';
 import { untilConfigIsRead } from '../config-read.ts';
@@ -74,7 +74,11 @@ async function change(ctx: Ctx, cluster: string, view: ClusterView, options: Edi
   ctx.print('Configuration changed');
   const back = ofStandby.length === 0 ? null : wayBack(ctx, cluster, after);
   if (back !== null) ctx.io.stderr.write(`${back}\n`);
-  await untilConfigIsRead(ctx, cluster);
+  // It is changed, whatever becomes of the look at the members.
+  await untilConfigIsRead(ctx, cluster).catch((error: unknown) => {
+    onlyOutage(error);
+    warn(ctx, `whether the members have applied it is not known: ${ensureError(error).message}`);
+  });
 }
 
 /**
