@@ -2,8 +2,10 @@
 import { expect, it } from 'vitest';
 import { lsn, member, memory, observation, pg, settings, sql, view, walsender } from '../../test/support/build.ts';
 import type { Member } from './cluster.ts';
+import { contextOf } from './context.ts';
 import { decide } from './decide.ts';
 import type { DynamicSettings } from './settings.ts';
+import { syncStep } from './sync.ts';
 
 interface Standby {
   readonly at: number;
@@ -53,4 +55,24 @@ it('a standby further behind the best one than maximum_lag_on_syncnode is not ta
 it('the only standby is compared with the leader', () => {
   expect(namesGiven({ b: { at: 9000 } }, { maximumLagOnSyncnodeBytes: 999 })).toBeUndefined();
   expect(namesGiven({ b: { at: 9000 } }, { maximumLagOnSyncnodeBytes: 1000 })).toBe('b');
+});
+
+it.each([
+  [1, 'any 1 of b, c now holds every acknowledged commit'],
+  [2, 'any 2 of b, c now hold every acknowledged commit'],
+])('in mode quorum it is said how many hold each commit: %i', (synchronousNodeCount, because) => {
+  const at = lsn(10_000);
+  const replication = ['b', 'c'].map((name) => walsender(name, { writeLsn: at, flushLsn: at, replayLsn: at }));
+  const primary = pg.primary({ flushLsn: at, replication });
+  const o = observation({
+    view: view({
+      leaderName: 'a',
+      members: [member('a', { role: 'primary' }), member('b', { lsn: at }), member('c', { lsn: at })],
+      sync: { leader: 'a', quorum: 1, standbys: ['b', 'c', 'd'], modRevision: '7' },
+    }),
+    pg: { ...primary, sql: sql({ ...primary.sql, synchronousStandbyNames: `ANY ${synchronousNodeCount} (b,c)` }) },
+    settings: settings('a', { dynamic: { synchronousMode: 'quorum', synchronousNodeCount } }),
+  });
+  const syncNamesSet = { value: `ANY ${synchronousNodeCount} (b,c)`, atMs: 0, atLsn: lsn(9000) };
+  expect(syncStep(contextOf(o, memory({ syncNamesSet }))).because).toBe(because);
 });

@@ -240,6 +240,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const count = wantedCount(c, wantedNames.length);
   const realCount = Math.min(count, wantedNames.length);
   const names = wantedNames.length > 0 ? wantedNames : count > 0 ? [NOBODY] : [];
+  const some = realCount === 0 ? 'nobody' : `${realCount} of ${wantedNames.join(', ')}`;
   const target: SyncNames = { method: 'quorum', count: Math.max(count, 1), names };
   const settled = formatSyncNames(target) === c.o.pg.sql?.synchronousStandbyNames;
   const safeVoters = union(voters, formerLeader, inForce, wantedNames);
@@ -253,7 +254,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
   const covered = isOurs && safeVoters.length === sync.standbys.length && sync.quorum >= safeQuorum;
   if (!settled) {
     if (!covered) return writeSync(c, safeQuorum, safeVoters, 'making the election careful enough for the old and the new synchronous set');
-    return setNames(c, target, `asking ${realCount} of ${wantedNames.join(', ') || 'nobody'} to confirm commits`) ?? done;
+    return setNames(c, target, `asking ${some} to confirm commits`) ?? done;
   }
   const finalQuorum = wantedNames.length - realCount;
   if (isOurs && sameNames(sync.standbys, wantedNames) && sync.quorum === finalQuorum) return done;
@@ -266,7 +267,7 @@ function quorumStep(c: Context, current: SyncNames, active: readonly Standby[]):
     c,
     finalQuorum,
     wantedNames,
-    `any ${realCount} of ${wantedNames.join(', ') || 'nobody'} now hold every acknowledged commit`,
+    realCount === 0 ? 'no standby confirms commits now' : `any ${some} now ${realCount === 1 ? 'holds' : 'hold'} every acknowledged commit`,
   );
 }
 
