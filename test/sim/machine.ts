@@ -38,6 +38,8 @@ export interface MachineParts {
   readonly rng: Rng;
   readonly config: JsonObject;
   readonly find: (name: string) => Machine | null;
+  /** A server that is no member's. */
+  readonly elsewhere: (host: string) => SimServer | null;
   readonly newSystemId: () => string;
   readonly trace: (line: string) => void;
   readonly broken: (what: string) => void;
@@ -114,7 +116,7 @@ export class Machine {
     this.name = options.name;
     this.#gate = new Gate(sim, null);
     this.#clock = this.#newClock();
-    const find = (host: string) => parts.find(host)?.server ?? null;
+    const find = this.#find;
     const machine = { gate: () => this.#gate, wallMs: () => this.#clock.wallMs() };
     this.server = new SimServer(this.name, { sim, net, rng: rng.fork(`postgres ${this.name}`), trace, tell, ...machine }, find);
     this.#identity = new DataIdentity(this.server);
@@ -345,10 +347,12 @@ export class Machine {
     if (this.#agent === null) this.guard.pullTether();
   }
 
+  readonly #find = (host: string): SimServer | null => this.#parts.find(host)?.server ?? this.#parts.elsewhere(host);
+
   #postgres(gate: Gate, clock: Clock): SimPostgres {
-    const { sim, find, newSystemId, trace, callbacks } = this.#parts;
+    const { sim, newSystemId, trace, callbacks } = this.#parts;
     const told = (action: string, role: string) => callbacks().started(this.name, action, role);
-    return new SimPostgres({ sim, server: this.server, clock, gate, find: (host) => find(host)?.server ?? null, newSystemId, trace, told });
+    return new SimPostgres({ sim, server: this.server, clock, gate, find: this.#find, newSystemId, trace, told });
   }
 
   /**

@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 
 const SUPERVISE_MS = 5000;
 /** Rules by which an agent waits until an operator has it make a new copy. */
-const ASKS_FOR_COPY = /^mend\.rewind-(blind|refused|impossible)$|\.leader-has-less$/;
+export const ASKS_FOR_COPY = /^mend\.rewind-(blind|refused|impossible)$|\.leader-has-less$/;
 
 export function mend(world: World): void {
   world.trace('everything is mended');
@@ -18,7 +18,7 @@ export function mend(world: World): void {
   world.etcd.full = false;
   for (const member of MEMBERS) world.etcd.mend(member);
   if (world.orders.pausedSince !== null) world.patchConfig({ pause: false });
-  if (world.orders.followsRemote) world.patchConfig({ standby_cluster: null });
+  if (world.outside?.options.ends !== true && world.orders.followsRemote) world.patchConfig({ standby_cluster: null });
   for (const machine of world.machines) {
     const { server, guard } = machine;
     machine.stranger = null;
@@ -74,8 +74,14 @@ function needsNoCopy({ leader }: World, { process, controlState, work, position 
   return position.branch.timeline < leads.branch.timeline && isPrefix(position, leads);
 }
 
-/** Somebody takes writes, or will as soon as the standbys that replay confirm what it recovered. */
-const isLed = (world: World): boolean => world.leader !== null || world.machines.some(({ server }) => server.process?.clientsOut === true);
+/**
+ * Somebody takes writes, or will as soon as the standbys that replay confirm what it recovered; or
+ * it leads a standby cluster.
+ */
+const isLed = (world: World): boolean =>
+  world.leader !== null ||
+  (world.orders.followsRemote && world.holder !== null) ||
+  world.machines.some(({ server }) => server.process?.clientsOut === true);
 
 export interface Bounds {
   /** From the end of all faults until a primary takes writes. */

@@ -4,7 +4,8 @@
  */
 import type { Tags } from '../../src/core/cluster.ts';
 import type { JsonObject, JsonValue } from '../../src/support/json.ts';
-import { drawKinds } from './faults/index.ts';
+import { drawKinds, outsideKinds } from './faults/index.ts';
+import type { OutsideOptions } from './outside.ts';
 import type { ClientOptions, PlanOptions } from './plan.ts';
 import type { Rng } from './rng.ts';
 
@@ -25,6 +26,9 @@ const HOUR_MS = 60 * MINUTE_MS;
  * or a fault alone.
  */
 const LONG_SHARE = 0.01;
+
+/** This share of the runs has a server outside that the cluster may follow. */
+const OUTSIDE_SHARE = 0.05;
 
 interface Course {
   readonly timing: readonly [ttl: number, loopWait: number, retryTimeout: number];
@@ -68,6 +72,7 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
   const lease = rng.fork('fence').chance(0.1) && { failover_fence: 'lease' };
   const refusal = rng.fork('refusal').chance(0.4) && { failover_on_refusal: true };
   const failsafe = rng.fork('failsafe').chance(0.4) && { failsafe_mode: true };
+  const outside = drawOutside(rng.fork('outside'));
   const timed = { ttl, loop_wait, retry_timeout };
   const config = { ...drawConfig(rng, nodes.length, timed), suspect_after: suspectAfterMs, ...lease, ...refusal, ...failsafe };
   return {
@@ -89,13 +94,20 @@ export function drawOptions(rng: Rng, given?: readonly string[]): PlanOptions {
     relays: rng.fork('relays').chance(0.5),
     old: drawOld(rng.fork('old'), nodes),
     clients: drawClients(rng, nodes, leisure),
-    kinds: drawKinds(rng, share),
+    ...(outside && { outside }),
+    kinds: outside === null ? drawKinds(rng, share) : [...drawKinds(rng, share / 3), ...outsideKinds],
     everyMs,
     fromMs,
     untilMs: fromMs + lastsMs,
     leftBroken: nodes.length >= 3 && rng.chance(0.2) ? [rng.pick(nodes)] : [],
     leftHow: drawLeftHow(rng, config),
   };
+}
+
+/** A cluster of two sites, of which the other is modelled as one server. */
+function drawOutside(rng: Rng): OutsideOptions | null {
+  if (!rng.chance(OUTSIDE_SHARE)) return null;
+  return { first: rng.chance(0.3), everyMs: rng.pick([100, 500, 2000]), ends: rng.chance(0.7) };
 }
 
 /** In the middle of an upgrade of the members, one after the other. */

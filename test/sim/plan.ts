@@ -7,6 +7,7 @@ import type { Tags } from '../../src/core/cluster.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import { drawFaults } from './faults/index.ts';
 import { drawOptions } from './options.ts';
+import type { OutsideOptions } from './outside.ts';
 import { Rng } from './rng.ts';
 
 export type FaultArguments = Readonly<Record<string, string | number | boolean>>;
@@ -60,6 +61,8 @@ export interface PlanOptions {
   readonly lastingStreams: boolean;
   /** The rewind user may order a checkpoint on the leader; missing: it may. */
   readonly rewindMayCheckpoint?: boolean;
+  /** A server outside that the cluster may follow; null or missing: none. */
+  readonly outside?: OutsideOptions | null;
   readonly clients: ClientOptions;
   /** The kinds of faults that may happen in this run, and how often one does, on average. */
   readonly kinds: readonly string[];
@@ -111,10 +114,10 @@ export function drawPlan(seed: number): Plan {
 
 /** In a few lines: what is special about this run. */
 export function describePlan({ seed, options, faults }: Plan): string {
-  const { nodes, config, tags, clients, kinds, everyMs } = options;
+  const { nodes, config, tags, clients, kinds, everyMs, outside } = options;
   return [
     `seed ${seed}: ${nodes.length} nodes, ${JSON.stringify(config)}`,
-    `tags ${JSON.stringify(tags)}, clients ${JSON.stringify(clients)}`,
+    `tags ${JSON.stringify(tags)}, clients ${JSON.stringify(clients)}${outside ? `, outside ${JSON.stringify(outside)}` : ''}`,
     `${faults.length} faults, one every ${everyMs.toFixed(0)} ms, of: ${kinds.join(', ') || 'none'}`,
   ].join('\n');
 }

@@ -9,6 +9,8 @@ import { applyFault } from './faults/index.ts';
 import { boundsOf, mend, supervise } from './mend.ts';
 import { describePlan, type Outcome, type Plan } from './plan.ts';
 import { Routing } from './routing.ts';
+import { switchSites } from './switch-sites.ts';
+import { isPrefix } from './wal.ts';
 import { World } from './world.ts';
 
 const COMMITS = 5;
@@ -31,7 +33,8 @@ export interface RunHooks {
 type Failure = Pick<Outcome, 'verdict' | 'message'> & { readonly invariant?: string };
 
 export async function runPlan(plan: Plan, hooks: RunHooks = {}): Promise<Outcome> {
-  const world = new World({ ...plan.options, seed: plan.seed });
+  const { outside, ...rest } = plan.options;
+  const world = new World({ ...rest, ...(outside && { outside }), seed: plan.seed });
   world.trace(describePlan(plan));
   hooks.arrange?.(world);
   let failure: Failure | null = null;
@@ -64,7 +67,11 @@ async function carryOut(plan: Plan, world: World): Promise<Failure | null> {
   if (world.checkers.violations.length > 0) return violationOf(world);
   mend(world);
   supervise(world);
+  const switched = await switchSites(world);
+  if (switched.failed !== null)
+    return violationOf(world) ?? { verdict: 'liveness', invariant: 'S22', message: `${switched.failed}\n${world.describe()}` };
   let failure = await recover(world, []);
+  if (failure === null && switched.drained) failure = lacksOutside(world);
   // What the agents have in mind from before the end of all faults may come to pass yet.
   await world.sim.until(() => world.checkers.violations.length > 0, world.orders.ttlMs + CALM_MS);
   failure ??= (await recover(world, [])) ?? (await stay(world));
@@ -126,6 +133,12 @@ function keepsClientsOut({ machines, holder, orders }: World): boolean {
   const leader = machines.find(({ name }) => name === holder)?.server;
   if (leader?.process?.clientsOut !== true || !orders.strict) return false;
   return !machines.some(({ server }) => server.replication.source === leader);
+}
+
+/** What was written outside before the sites were switched in good order is here. */
+function lacksOutside({ leader, outside }: World): Failure | null {
+  if (leader === null || outside === null || isPrefix(outside.server.position, leader.server.position)) return null;
+  return { verdict: 'safety', invariant: 'S1', message: `${leader.name} was promoted without what was written outside` };
 }
 
 /**

@@ -11,9 +11,11 @@ import { Checkers } from './checkers.ts';
 import { Clients } from './clients.ts';
 import { Simulation } from './clock.ts';
 import { Etcd } from './etcd.ts';
+import { OUTSIDE } from './faults/outside.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
 import { Orders } from './orders.ts';
+import { Outside, type OutsideOptions } from './outside.ts';
 import { slower, usualDurations } from './postgres/process.ts';
 import { Rng } from './rng.ts';
 import type { Routing } from './routing.ts';
@@ -40,6 +42,8 @@ export interface WorldOptions {
   readonly rewindMayCheckpoint?: boolean;
   /** Nodes that know of no links. */
   readonly old?: readonly string[];
+  /** A server outside that the cluster may follow; nothing: none. */
+  readonly outside?: OutsideOptions;
   /** What all is drawn from; one made of the seed where not given. */
   readonly rng?: Rng;
 }
@@ -58,6 +62,8 @@ export class World {
   readonly clients: Clients;
   readonly checkers: Checkers;
   readonly orders: Orders;
+  /** The server that the cluster follows while it is a standby cluster; null: there is none. */
+  readonly outside: Outside | null;
   /** What leads clients to the leader, where they are led by more than its key. */
   routing: Routing | null = null;
   readonly lines: string[] = [];
@@ -78,13 +84,11 @@ export class World {
       net: this.net,
       etcd: this.etcd,
       rng: this.rng,
-      config: options.config ?? demoConfig,
+      config: { ...(options.config ?? demoConfig), ...(options.outside?.first === true && { standby_cluster: { host: OUTSIDE } }) },
       relays: options.relays ?? true,
       find: (name: string) => this.machines.find((machine) => machine.name === name) ?? null,
-      newSystemId: () => {
-        this.#systemIds += 1;
-        return String(7_300_000_000_000_000_000n + BigInt(this.seed) * 1000n + BigInt(this.#systemIds));
-      },
+      elsewhere: (host: string) => (host === OUTSIDE ? (this.outside?.server ?? null) : null),
+      newSystemId: () => this.newSystemId(),
       trace: (line: string) => this.trace(line),
       broken: (what: string) => this.checkers.report(what),
       tell: (server: SimServer, event: ServerEvent) => this.checkers.onServer(server, event),
@@ -93,6 +97,11 @@ export class World {
       agreed: (name: string, leader: string, ttlSeconds: number) => this.checkers.failsafe.agreed(name, leader, ttlSeconds),
       heard: (name: string, key: string | null) => this.checkers.watches.heard(name, key),
     };
+    const find = (host: string) => this.machines.find(({ name }) => name === host)?.server ?? null;
+    this.outside =
+      options.outside === undefined
+        ? null
+        : new Outside({ sim: this.sim, net: this.net, rng: this.rng.fork(OUTSIDE), trace: parts.trace, find }, options.outside);
     this.machines = (options.nodes ?? ['a', 'b', 'c']).map(
       (name) =>
         new Machine(parts, {
@@ -128,7 +137,13 @@ export class World {
     return machine;
   }
 
+  newSystemId(): string {
+    this.#systemIds += 1;
+    return String(7_300_000_000_000_000_000n + BigInt(this.seed) * 1000n + BigInt(this.#systemIds));
+  }
+
   startAll(): void {
+    this.outside?.start(this);
     for (const machine of this.machines) machine.startAgent();
   }
 
@@ -172,6 +187,16 @@ export class World {
     const { leader } = this;
     if (leader === null) return false;
     return this.machines.every((machine) => machine === leader || except.includes(machine.name) || this.#settled(machine, leader.server));
+  }
+
+  /**
+   * The same of a standby cluster: its leader streams from the server outside, the others from it.
+   */
+  followsOutside(): boolean {
+    const { outside } = this;
+    const leader = this.machines.find(({ name }) => name === this.holder);
+    if (outside === null || leader === undefined || leader.server.replication.source !== outside.server) return false;
+    return this.machines.every((machine) => machine === leader || this.#settled(machine, leader.server));
   }
 
   #settled({ server }: Machine, leader: SimServer): boolean {
@@ -229,15 +254,16 @@ export class World {
 
   /** The state of all nodes, for the reader of a failure. */
   describe(): string {
-    const one = ({ name, server, up, agent }: Machine) => {
+    const one = ({ name, server, up, agent }: Pick<Machine, 'name' | 'server' | 'up'> & { readonly agent?: Machine['agent'] }) => {
       const { position, process, replication } = server;
       const state =
         process === null ? `stopped (${server.controlState})` : `${process.phase}${server.inRecovery ? ' standby' : ' primary'}`;
       const path = [...position.branch.history.map((entry) => `${entry.timeline}@${entry.switchLsn}`), position.branch.timeline].join(' ');
       const source = `follows ${server.live.source?.host ?? 'nobody'}, streams from ${replication.source?.name ?? 'nobody'}${replication.obstacle === null ? '' : ` (${replication.obstacle})`}`;
-      return `${name}: ${up ? '' : 'off, '}${agent === null ? 'no agent, ' : `${agent.rounds.last?.decision.rule}, `}${server.dir}, ${state}, WAL ${path}@${position.lsn}, ${source}`;
+      return `${name}: ${up ? '' : 'off, '}${agent === undefined ? '' : agent === null ? 'no agent, ' : `${agent.rounds.last?.decision.rule}, `}${server.dir}, ${state}, WAL ${path}@${position.lsn}, ${source}`;
     };
-    return this.machines.map(one).join('\n');
+    const outside = this.outside === null ? [] : [one({ name: OUTSIDE, server: this.outside.server, up: true })];
+    return [...this.machines.map((machine) => one(machine)), ...outside].join('\n');
   }
 
   /** Virtual time of the first line at or after `from` that contains the text; null: none. */

@@ -74,6 +74,7 @@ async function fewerFaults(from: Plan, stillFails: StillFails, budget: Budget): 
 const ordinary: ReadonlyArray<(options: PlanOptions) => PlanOptions> = [
   (options) => ({ ...options, tags: {} }),
   (options) => ({ ...options, leftBroken: [] }),
+  (options) => (options.outside ? { ...options, outside: null } : options),
   (options) => ({ ...options, slowness: 1 }),
   (options) => ({ ...options, delayMs: [0.2, 2] }),
   (options) => ({ ...options, etcdRate: 1, rates: Object.fromEntries(options.nodes.map((name) => [name, 1])) }),

@@ -78,7 +78,8 @@ export class Elections {
   /** S9: no member leads if its WAL left the cluster's, by /history. */
   #checkHistory({ name, server }: Machine): void {
     const { orders, etcd } = this.#world;
-    if (!server.inRecovery || orders.overrides(name)) return;
+    // The timelines of a standby cluster are those of the server outside.
+    if (!server.inRecovery || orders.overrides(name) || orders.followsRemote) return;
     const { branch, lsn } = server.position;
     const left = etcd.view().history.find((entry) => entry.timeline === branch.timeline);
     if (left !== undefined && lsn > left.switchLsn)

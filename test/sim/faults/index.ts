@@ -13,6 +13,7 @@ import { lockOutFaults } from './locked-out.ts';
 import { networkFaults } from './network.ts';
 import { nodeFaults } from './nodes.ts';
 import { operatorFaults } from './operator.ts';
+import { outsideFaults, stagedOutsideFaults } from './outside.ts';
 import { laterPostgresFaults, postgresFaults } from './postgres.ts';
 import { quorumFaults, stagedQuorumFaults } from './quorum.ts';
 import { routingFaults } from './routing.ts';
@@ -49,13 +50,23 @@ const first: Readonly<Record<string, Fault>> = {
   ...routingFaults,
 };
 
-export const faults: Readonly<Record<string, Fault>> = { ...first, ...later, ...stagedFaults, ...stagedQuorumFaults };
+export const faults: Readonly<Record<string, Fault>> = {
+  ...first,
+  ...later,
+  ...outsideFaults,
+  ...stagedOutsideFaults,
+  ...stagedFaults,
+  ...stagedQuorumFaults,
+};
 
 /** Every kind is in a run or is not. */
 export function drawKinds(rng: Rng, share: number): readonly string[] {
   const early = Object.keys(first).filter(() => rng.chance(share));
   return [...early, ...Object.keys(later).filter((kind) => rng.fork(`kind ${kind}`).chance(share))];
 }
+
+/** Of a run with a server outside. Most of them are rare among all the others. */
+export const outsideKinds = Object.keys(outsideFaults);
 
 export function drawFaults(rng: Rng, options: PlanOptions): readonly PlannedFault[] {
   const planned: PlannedFault[] = [];

@@ -6,7 +6,10 @@ export const standbyClusterFaults: Readonly<Record<string, Fault>> = {
     draw: (rng) => ({ forMs: drawMs(rng, 1000, 60_000) }),
     apply: (world, { forMs }) => {
       world.patchConfig({ standby_cluster: { host: 'elsewhere' } });
-      world.sim.after(forMs, () => world.patchConfig({ standby_cluster: null }));
+      world.sim.after(forMs, () => {
+        // At the end of such a run the cluster is to follow the one that is there.
+        if (!world.mended || world.outside === null) world.patchConfig({ standby_cluster: null });
+      });
     },
   }),
 };

@@ -23,7 +23,7 @@ export function askHistory(parts: PostgresParts, source: Source, options: Asked)
         history: from.position.branch.history,
         inRecovery: from.inRecovery,
         ...fingerprintAt(from, options.own),
-        ...(from.inRecovery && source.remote === undefined ? {} : hasOurEnd(server, from, options.end)),
+        ...hasOurEnd(server, from, options.end, source.remote !== undefined),
       };
       gate.deliver('message', () => {
         cancel();

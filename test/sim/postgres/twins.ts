@@ -31,9 +31,9 @@ function inCheckpoint({ checkpoint: { branch, lsn }, position }: SimServer): Pos
  * The source has the last records of a server that was a primary on its timeline, or on one that it
  * left after them. It must still have WAL of that place.
  */
-export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined): { hasOurEnd?: boolean } {
+export function hasOurEnd(server: SimServer, from: SimServer, end: WalEnd | undefined, remote: boolean): { hasOurEnd?: boolean } {
   const { branch } = from.position;
-  if (end === undefined || from.inRecovery || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};
+  if (end === undefined || (from.inRecovery && !remote) || !sharesPlace(branch, end.timeline, end.checkpointLsn)) return {};
   if (end.timeline !== branch.timeline && from.hasLostWalAt({ branch: server.checkpoint.branch, lsn: end.checkpointLsn })) return {};
   const whole = end.open && sharesPlace(branch, end.timeline, server.position.lsn);
   return { hasOurEnd: isPrefix(whole ? server.position : inCheckpoint(server), from.position) };

@@ -16,7 +16,7 @@ export const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, 
  */
 export function under(kinds: readonly string[], config: JsonObject = {}, more: Focus = {}): Focus {
   const timing = { ttl: 5, loop_wait: 1, retry_timeout: 2, primary_race_backoff: 0 };
-  const rest = { tags: {}, leftBroken: [], everyMs: 2000, fromMs: 8000, untilMs: 68_000, slowness: 1 };
+  const rest = { tags: {}, outside: null, leftBroken: [], everyMs: 2000, fromMs: 8000, untilMs: 68_000, slowness: 1 };
   return { kinds, ...rest, config: { ...timing, ...config }, ...more };
 }
 

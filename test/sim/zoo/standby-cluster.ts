@@ -3,6 +3,14 @@ import { at, rule } from './edit.ts';
 import { under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
+/** A cluster that follows the other site at times, and at the end. */
+const sites = { nodes: ['a', 'b', 'c'], outside: { first: false, everyMs: 500, ends: true } };
+const nothingMends = {
+  use_pg_rewind: false,
+  remove_data_directory_on_rewind_failure: false,
+  remove_data_directory_on_diverged_timelines: false,
+};
+
 export const standbyClusterMutants: readonly Mutant[] = [
   {
     id: 'standby-cluster-not-demoted',
@@ -23,5 +31,18 @@ export const standbyClusterMutants: readonly Mutant[] = [
     ],
     verdicts: ['safety'],
     focus: under(['standby-cluster', 'crash']),
+  },
+  {
+    id: 'lead-not-yielded',
+    broken:
+      'The leader of a standby cluster whose data nothing mends keeps the lead, although another member could follow the server outside.',
+    offends: ['S22'],
+    edits: [rule('standby-leader.yields').dropped(), rule('stopped.standby-leader-yields').dropped()],
+    verdicts: ['liveness'],
+    focus: under(
+      ['outside-copy', 'outlive-outside'],
+      { synchronous_mode: 'off', failover_fence: 'lease', postgresql: nothingMends },
+      { ...sites, everyMs: 8000 },
+    ),
   },
 ];
