@@ -7,12 +7,14 @@ import { isClusterWide, isUserRecoveryGuc, RECOVERY_GUCS } from '../pgconf/guc-t
 import type { JsonObject } from '../support/json.ts';
 import { isWritable } from './home.ts';
 import { bracketed } from './hostport.ts';
-import { isMapping, own } from './merge.ts';
+import { isMapping } from './merge.ts';
 import { made } from './setting.ts';
 import type { LocalParsed, SharedParsed } from './table.ts';
-import { postgresLocal, postgresShared } from './table-postgres.ts';
+import { postgresEverywhere, postgresLocal, postgresShared } from './table-postgres.ts';
 
 type PostgresParsed = NonNullable<LocalParsed['postgresql']>;
+const ALL_KEYS = { ...postgresLocal, ...postgresEverywhere };
+
 type Shared = Omit<PostgresSettings, keyof ReturnType<typeof localPart>>;
 
 /** What only this node can say. */
@@ -83,10 +85,10 @@ export function sharedPart(parsed: SharedParsed, raw: JsonObject): Shared {
   const plain = made(postgresShared, parsed);
   // An empty list is none.
   const methods = plain.createReplicaMethods.length > 0 ? plain.createReplicaMethods : postgresShared.create_replica_methods.fallback!;
-  const methodOptions = methods.flatMap((method): [string, JsonObject][] => {
-    const value = own(raw, method);
-    return method !== 'basebackup' && isMapping(value) ? [[method, value]] : [];
-  });
+  // A standby cluster may name methods that this list does not.
+  const methodOptions = Object.entries(raw).filter(
+    (entry): entry is [string, JsonObject] => entry[0] !== 'basebackup' && !Object.hasOwn(ALL_KEYS, entry[0]) && isMapping(entry[1]),
+  );
   const parameters = splitParameters(parsed.parameters ?? {});
   return {
     ...plain,

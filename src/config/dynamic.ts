@@ -8,7 +8,7 @@ import { isUserRecoveryGuc, RECOVERY_GUCS } from '../pgconf/guc-table.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { parseTolerant, remarksOn, unknownKeys, without } from './conform.ts';
 import { controlledValues } from './gucs.ts';
-import { isMapping, own, patchMerge } from './merge.ts';
+import { hasCommand, isMapping, own, patchMerge } from './merge.ts';
 import { modernPostgres } from './normalize.ts';
 import { type ConfigProblem, type Finding, placed } from './problems.ts';
 import { clusterWideFindings, roleParameters } from './role-parts.ts';
@@ -155,13 +155,15 @@ function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
   const localOnly = (path: readonly string[], key: string) =>
     path[0] === 'postgresql' && path.length === 1 && Object.hasOwn(postgresLocal, key);
   const methods = data.postgresql?.create_replica_methods ?? [];
+  const section = own(raw, 'postgresql');
+  const postgresql = isMapping(section) ? section : {};
   const findings = unknownKeys(
     dynamicTable,
     raw,
-    (path, key) => localOnly(path, key) || (path[0] === 'postgresql' && path.length === 1 && methods.includes(key)),
+    (path, key) =>
+      localOnly(path, key) || (path[0] === 'postgresql' && path.length === 1 && (methods.includes(key) || hasCommand(postgresql[key]))),
   );
-  const postgresql = own(raw, 'postgresql');
-  for (const key of isMapping(postgresql) ? Object.keys(postgresql) : []) {
+  for (const key of Object.keys(postgresql)) {
     if (!localOnly(['postgresql'], key)) continue;
     findings.push({
       path: ['postgresql', key],

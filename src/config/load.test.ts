@@ -5,9 +5,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { BASE, configFiles } from '../../test/fixtures/config-files.ts';
+import { resolveDynamic } from './dynamic.ts';
 import type { Environment } from './env.ts';
 import { examineLocal, loadLocal } from './load.ts';
 import { formatProblem } from './problems.ts';
+import { resolveSettings } from './resolve.ts';
 
 const files = configFiles();
 const { write, told } = files;
@@ -143,6 +145,17 @@ describe('warnings, with which the file still loads', () => {
     expect(local.postgresql.methodOptions).toEqual({ mine: { command: '/x' } });
     expect(local.bootstrap).toMatchObject({ method: 'pitr', methodOptions: { command: '/y' } });
     expect(local.tags).toEqual({ zone: 'north' });
+  });
+
+  it('reads a method that only a standby cluster names, in the file and in etcd', () => {
+    const text = `${BASE}  mine: {command: /x}\n`;
+    expect(told(text)).toEqual([]);
+    const { local, raw } = loaded(text);
+    expect(local.postgresql.methodOptions).toEqual({ mine: { command: '/x' } });
+    const data = { standby_cluster: { host: 'h', create_replica_methods: ['mine', 'ours'] }, postgresql: { ours: { command: '/y' } } };
+    const { dynamic, problems } = resolveDynamic(data);
+    expect(problems).toEqual([]);
+    expect(resolveSettings(local, raw, dynamic).postgresql.methodOptions).toEqual({ mine: { command: '/x' }, ours: { command: '/y' } });
   });
 });
 

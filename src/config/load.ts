@@ -11,7 +11,7 @@ import { dropEmptySections, parseTolerant, remarksOn, restoreTexts, tolerate, un
 import { type DcsBlock, dcsBlockOf } from './dcs-block.ts';
 import type { Environment } from './env.ts';
 import { homeForPassfile } from './home.ts';
-import { isMapping, own } from './merge.ts';
+import { hasCommand, isMapping, own } from './merge.ts';
 import { deriveAddresses, normalizeLocal } from './normalize.ts';
 import { ConfigError, type ConfigProblem, type Finding, formatProblem, type Place, placed, sortProblems } from './problems.ts';
 import { readSources } from './sources.ts';
@@ -149,5 +149,6 @@ function isExtra(raw: JsonObject, parent: readonly string[], key: string): boole
   const methods = own(section, 'create_replica_methods');
   const names =
     typeof methods === 'string' ? methods.split(',').map((name) => name.trim()) : isMapping(methods) ? Object.keys(methods) : methods;
-  return Array.isArray(names) && names.includes(key);
+  // standby_cluster, which may be in etcd alone, names methods too.
+  return (Array.isArray(names) && names.includes(key)) || hasCommand(own(section, key));
 }

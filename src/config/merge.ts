@@ -62,3 +62,6 @@ function pythonText(value: JsonValue): string {
   if (typeof value === 'object') return jsonText(value);
   return String(value);
 }
+
+/** What a program of the user's is called with: a method that makes replicas. */
+export const hasCommand = (value: JsonValue | undefined): boolean => isMapping(value) && own(value, 'command') !== undefined;
