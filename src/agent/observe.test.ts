@@ -1,7 +1,7 @@
 /** What a round asks, and how long it waits for that. */
 import { expect, it } from 'vitest';
-import { lsn, memory, observation, pg, type Scene, settings, view } from '../../test/support/build.ts';
-import { standbyClusters } from '../../test/support/random-standby-clusters.ts';
+import { lsn, memory, observation, pg, type Scene, SYSTEM_ID, settings, view } from '../../test/support/build.ts';
+import { FOREIGN_ID, standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import type { Memory } from '../core/model.ts';
 import type { WalEnd } from '../core/postgres-facts.ts';
 import { AuthorityCell } from './authority-cell.ts';
@@ -13,12 +13,19 @@ const noLease = () => new AuthorityCell({ bootMs: () => NOW_MS }, 30);
 
 /** What a round of `a` asked etcd and its source, and which lease it knew the key on by then. */
 async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLease()) {
-  const asked: { dcsMs?: number; end?: WalEnd; keyAtCover?: string | null; peers?: true } = {};
+  const asked: { dcsMs?: number; end?: WalEnd; keyAtCover?: string | null; peers?: true; refuses?: boolean } = {};
   const o = observation(scene);
   const ports = {
     clock: { bootMs: () => NOW_MS, wallMs: () => NOW_MS, timer: () => () => {} },
     log: { debug: () => {}, error: () => {}, warning: () => {} },
-    settings: { adopt: () => false, current: () => o.settings },
+    settings: {
+      adopt: (_key: unknown, refuses?: boolean) => {
+        if (refuses !== undefined) asked.refuses = refuses;
+        return false;
+      },
+      current: () => o.settings,
+      preview: () => o.settings,
+    },
     dcs: {
       bind: () => {},
       read: async ({ timeoutMs }: { timeoutMs: number }) => {
@@ -31,6 +38,7 @@ async function roundOf(scene: Scene, before: Partial<Memory>, authority = noLeas
       observe: async () => o.pg,
       sourceHistory: async (_source: unknown, options: { readonly end?: WalEnd }) => {
         if (options.end) asked.end = options.end;
+        if (o.source !== null) return o.source;
         throw new Error('does not answer');
       },
     },
@@ -100,4 +108,20 @@ it('a standby leader that does not stream asks the others, one of which may have
   };
   expect(await asks(null)).toBe(true);
   expect(await asks({ status: 'streaming', latestEndLsn: null })).toBeUndefined();
+});
+
+it.each([
+  ['is refused where it is another cluster', FOREIGN_ID, true],
+  ['counts where it has this cluster’s data', SYSTEM_ID, false],
+  ['counts where it does not answer', null, false],
+])('a leader asks the server of standby_cluster before the setting counts: it %s', async (_, systemIdentifier, refuses) => {
+  const source = systemIdentifier && { name: 'x', systemIdentifier, timeline: 1, lsn: lsn(1), history: [], inRecovery: false };
+  const config = { data: { standby_cluster: { host: '10.9.9.9' } }, modRevision: '3' };
+  const scene = {
+    pg: pg.primary(),
+    view: { ...view({ leaderName: 'a' }), config },
+    settings: settings('a', { dynamic: { standbyCluster: standbyClusters[0]! } }),
+    source: source || null,
+  };
+  expect((await roundOf(scene, {})).refuses).toBe(refuses);
 });

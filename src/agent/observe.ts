@@ -1,4 +1,6 @@
 /** Gathers the facts of one round, in parallel, under one deadline. */
+import type { ClusterView } from '../core/cluster.ts';
+import { clusterModes } from '../core/cluster-modes.ts';
 import { type Context, comparedWith, contextOf, isOfCluster, isStandbyLeader, keyRead, unlockedMs } from '../core/context.ts';
 import { streamsInOrder, timelineStart } from '../core/divergence.ts';
 import type { RunningJob } from '../core/effects.ts';
@@ -10,9 +12,11 @@ import type { LinkFacts } from '../core/quorum/link-facts.ts';
 import { isRefused } from '../core/quorum/refusal.ts';
 import { diskHangs } from '../core/quorum/resigning.ts';
 import { missesLeader } from '../core/quorum/suspicion.ts';
+import { type RefusedRemote, remoteSource } from '../core/remote.ts';
 import { withMemberNames } from '../core/server-names.ts';
 import { type DynamicSettings, observeTimeoutMs } from '../core/settings.ts';
 import { endToCompare } from '../core/strays.ts';
+import { asksRemoteFirst, refusedRemote } from '../core/wrong-remote.ts';
 import { type Clock, sleep } from '../ports/clock.ts';
 import type { Dcs } from '../ports/dcs.ts';
 import type { Watchdog } from '../ports/guard.ts';
@@ -46,7 +50,7 @@ const LEAST_UNLOCKED_TIMEOUT_MS = 200;
 export interface ObservePorts {
   readonly clock: Pick<Clock, 'bootMs' | 'timer' | 'wallMs'>;
   readonly log: Pick<Log, 'debug' | 'error' | 'warning'>;
-  readonly settings: Pick<SettingsSource, 'adopt' | 'current'>;
+  readonly settings: Pick<SettingsSource, 'adopt' | 'current' | 'preview'>;
   readonly dcs: Pick<Dcs, 'bind' | 'read'>;
   readonly pg: Pick<Postgres, 'observe' | 'sourceHistory'>;
   readonly peers: Pick<Peers, 'ask' | 'prepare'>;
@@ -84,8 +88,9 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   ]);
   // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
+  const refused = dcs.known ? await refusedOf(ports, own, dcs.view, pg) : own.memory.refusedRemote;
   if (dcs.known) {
-    settings.adopt(dcs.view.config);
+    settings.adopt(dcs.view.config, refused !== null);
     // At once: the rest of the round may take long, and the guard must not go by a key that is
     // gone.
     ports.authority.note(keyRead(dcs.view, settings.current().local.name));
@@ -100,6 +105,7 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
     pg,
     peers: null,
     source: null,
+    ...(refused && { refusedRemote: refused }),
     links: own.links(),
     job: own.job,
     ended: own.ended,
@@ -257,6 +263,25 @@ async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Pr
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+/**
+ * A primary that leads stops when it reads `standby_cluster`. So the server outside is asked first
+ * who it is. One that does not answer may be right, and the setting counts.
+ */
+async function refusedOf(ports: ObservePorts, own: OwnState, view: ClusterView, pg: PostgresFacts): Promise<RefusedRemote | null> {
+  const before = own.memory.refusedRemote;
+  if (view.config === null || !clusterModes(view).standbyCluster || (pg.sql?.inRecovery !== false && before === null)) return null;
+  const settings = ports.settings.preview(view.config);
+  const question = { settings, view, pg, before, isBusy: own.job !== null, nowMs: ports.clock.bootMs() };
+  const remote = remoteSource(settings.dynamic);
+  if (remote === null || !asksRemoteFirst(question)) return refusedRemote(question, false, null);
+  const timeoutMs = ports.authority.patienceMs(SOURCE_TIMEOUT_MS);
+  const source = await ports.pg.sourceHistory(remote, { timeoutMs, signal: own.untilLeaderChanges() }).catch((error: unknown) => {
+    ports.log.debug(`the server of standby_cluster could not be asked: ${ensureError(error).message}`);
+    return null;
+  });
+  return refusedRemote(question, true, source);
 }
 
 function comparable(pg: PostgresFacts): boolean {

@@ -12,6 +12,7 @@ import { doubtsOfPromotion, lossesOfDemotion } from '../core/slots/logical.ts';
 import { noStrangers, type StrangerMemory } from '../core/stranger-memory.ts';
 import { strangerNotes } from '../core/strangers.ts';
 import { type Noted, syncNotes } from '../core/sync-notes.ts';
+import { remoteNotes } from '../core/wrong-remote.ts';
 import type { Log } from '../ports/log.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 
@@ -53,7 +54,8 @@ export class RoundLog {
 
   /** What the decision newly remembers, before anything is done about it. */
   noteMemory(before: Memory, after: Memory): void {
-    const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after)];
+    const remote = remoteNotes(before, after, { settings: this.#ports.settings.current() });
+    const notes = [...choreNotes(before.chores, after.chores), ...lockNotes(before.lockedOut, after), ...remote];
     for (const { level, text } of notes) this.#ports.log[level](text);
   }
 

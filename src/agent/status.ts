@@ -7,7 +7,7 @@ import { clientsWait } from '../core/admission.ts';
 import { type Authority, isGuardHealthy, leads, mayWriteUntilMs } from '../core/authority.ts';
 import { type ChoreKind, choreName } from '../core/chores.ts';
 import { LEAVING } from '../core/cluster.ts';
-import { contextOf } from '../core/context.ts';
+import { awaitsRemote, type Context, contextOf, whyRemoteUnknown } from '../core/context.ts';
 import { localPosition } from '../core/divergence.ts';
 import { type JobKind, jobLabel } from '../core/effects.ts';
 import type { Memory } from '../core/model.ts';
@@ -17,6 +17,7 @@ import { observeTimeoutMs } from '../core/settings.ts';
 import { awaitsCopy } from '../core/slots/copies.ts';
 import { missingLogical } from '../core/slots/logical.ts';
 import { describeStrangers } from '../core/strangers.ts';
+import { correctIt, describeRefused } from '../core/wrong-remote.ts';
 import type { AgentStatus, GuardStatus } from '../ports/agent-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Guard, Watchdog } from '../ports/guard.ts';
@@ -103,9 +104,18 @@ export function statusOf(
     awaitsSlotCopy: c !== null && awaitsCopy(c),
     clientsWait: c === null ? null : clientsWait(c),
     missingLogicalSlots: c === null ? null : missingLogical(c),
-    sourceTrouble: c !== null && (c.otherLeader !== null || c.followsRemote) ? (pg?.sourceTrouble ?? null) : null,
+    refusedStandbyCluster: last?.observation.refusedRemote ? describeRefused(last.observation.refusedRemote, last.observation) : null,
+    sourceTrouble: c === null ? null : sourceTrouble(c),
   };
   return log.masked === undefined ? status : withoutSecrets(status, log.masked);
+}
+
+function sourceTrouble(c: Context): string | null {
+  if (c.followsRemote && c.lockMine) {
+    if (c.wrongRemote !== null) return `following nobody: ${c.wrongRemote}; ${correctIt(c.o)}`;
+    if (awaitsRemote(c)) return `following nobody: this node wrote WAL of its own, and ${whyRemoteUnknown(c)}`;
+  }
+  return c.otherLeader !== null || c.followsRemote ? (c.o.pg.sourceTrouble ?? null) : null;
 }
 
 /**

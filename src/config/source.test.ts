@@ -125,6 +125,26 @@ test('the settings in force are saved in the background, and again over those th
   await vi.waitFor(() => expect(readDynamicCache(dataDir)).toEqual({ ttl: 42 }));
 });
 
+test('a standby cluster that is refused is not in force, with all that hangs on it, and stays what etcd says', () => {
+  const path = write(BASE);
+  const dataDir = dirname(path);
+  writeFileSync(path, BASE.replace('/data/a', dataDir));
+  const settings = createSettingsSource({ path, env: {}, loaded: loadLocal({ path, env: {} }), log });
+  const data = { synchronous_mode: 'quorum', standby_cluster: { host: 'h' } };
+  const inForce = () => {
+    const { standbyCluster, synchronousMode } = settings.current().dynamic;
+    return [standbyCluster === null, synchronousMode];
+  };
+  settings.adopt({ data, modRevision: '1' }, true);
+  expect(inForce()).toEqual([true, 'quorum']);
+  expect(settings.preview({ data, modRevision: '1' }).dynamic.standbyCluster?.endpoints).toEqual([{ host: 'h', port: 5432 }]);
+  expect(inForce()).toEqual([true, 'quorum']);
+  settings.save();
+  expect(readDynamicCache(dataDir)).toEqual(data);
+  expect([settings.adopt({ data, modRevision: '1' }, true), settings.adopt({ data, modRevision: '1' })]).toEqual([false, true]);
+  expect(inForce()).toEqual([false, 'off']);
+});
+
 describe('findings about the dynamic configuration', () => {
   const key = (data: JsonObject, modRevision: string): ConfigKey => ({ data, modRevision });
   const sourceOf = (text: string) => {

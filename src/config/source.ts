@@ -36,6 +36,7 @@ class FileAndDcs implements SettingsSource {
   #loaded: LoadResult;
   #dynamicRaw: JsonObject;
   #seenRevision: string | null = null;
+  #refusesStandbyCluster = false;
   #settings: Settings;
   /**
    * Problems of the dynamic configuration already logged: each is told once, and again after it was
@@ -69,12 +70,18 @@ class FileAndDcs implements SettingsSource {
     return this.#loaded.local.bootstrap?.dcs ?? {};
   }
 
-  adopt(key: ConfigKey | null): boolean {
-    if (key === null || key.modRevision === this.#seenRevision || Object.keys(key.data).length === 0) return false;
+  adopt(key: ConfigKey | null, refuses = false): boolean {
+    if (key === null || Object.keys(key.data).length === 0) return false;
+    if (key.modRevision === this.#seenRevision && refuses === this.#refusesStandbyCluster) return false;
     this.#seenRevision = key.modRevision;
+    this.#refusesStandbyCluster = refuses;
     this.#dynamicRaw = key.data;
     this.#settings = this.#resolve();
     return true;
+  }
+
+  preview({ data }: ConfigKey): Settings {
+    return resolveSettings(this.#loaded.local, this.#loaded.raw, resolveDynamic(data).dynamic);
   }
 
   previewReload(): ReloadPreview {
@@ -133,7 +140,8 @@ class FileAndDcs implements SettingsSource {
   }
 
   #resolve(): Settings {
-    const { dynamic, problems: wrong } = resolveDynamic(this.#dynamicRaw);
+    const { standby_cluster: _, ...others } = this.#dynamicRaw;
+    const { dynamic, problems: wrong } = resolveDynamic(this.#refusesStandbyCluster ? others : this.#dynamicRaw);
     // Before etcd was read, no cluster's configuration exists to compare with.
     const { dcsBlock } = this.#loaded;
     const known = this.#seenRevision !== null;

@@ -5,11 +5,13 @@ import { parseConninfo } from './conninfo.ts';
 import { divergenceFrom } from './divergence.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
 import type { Memory, Observation } from './model.ts';
+import { promoteCluster } from './operator-commands.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
 import { fenceFor, holds } from './quorum/fence-mark.ts';
 import { placeText, remoteSource } from './remote.ts';
 import { upstreamOf } from './upstream.ts';
 import { includes, syncVoters } from './voters.ts';
+import { correctIt, wrongRemote } from './wrong-remote.ts';
 
 /**
  * As a primary that finds itself without the leader key: after a pause, or when etcd has lost it.
@@ -35,6 +37,8 @@ export interface Context {
   readonly unlocked: boolean;
   /** This cluster follows a server outside of it: no node of it may take writes. */
   readonly followsRemote: boolean;
+  /** Why it cannot follow the server outside that is named; null: nothing known is against it. */
+  readonly wrongRemote: string | null;
   /** Until when our own lease would let us lead; null: there is none. */
   readonly stepDownAtMs: number | null;
   /**
@@ -65,9 +69,12 @@ export interface Context {
   readonly fenced: boolean;
 }
 
-export function contextOf(o: Observation, m: Memory): Context {
+export function contextOf(seen: Observation, m: Memory): Context {
+  const followsRemote = seen.settings.dynamic.standbyCluster !== null;
+  const wrong = followsRemote ? wrongRemote(seen) : null;
+  // What it says of its history tells nothing of this node's.
+  const o = wrong === null || seen.source === null ? seen : { ...seen, source: null };
   const me = o.settings.local.name;
-  const followsRemote = o.settings.dynamic.standbyCluster !== null;
   const view = !o.dcs.known ? null : followsRemote && o.dcs.view.sync === null ? withoutHistory(o.dcs.view) : o.dcs.view;
   const leader = view?.leader ?? null;
   const lockMine = leader?.name === me;
@@ -95,6 +102,7 @@ export function contextOf(o: Observation, m: Memory): Context {
     otherLeader: leader !== null && !lockMine ? leader.name : null,
     unlocked: view !== null && leader === null,
     followsRemote,
+    wrongRemote: wrong,
     stepDownAtMs: stepDown,
     mayLeadNow: leads(authority, o.nowMs),
     withinLease: stepDown !== null && o.nowMs < stepDown,
@@ -234,16 +242,21 @@ export function awaitsRemote(c: Context): boolean {
 }
 
 /** Why that is not known, as far as can be told. */
-export const whyRemoteUnknown = ({ o }: Context): string =>
-  o.source?.inRecovery === true
-    ? `${o.source.name} is a standby itself and does not have the last WAL of this node; only a primary tells that it never will`
-    : 'the server outside did not tell its history';
+export function whyRemoteUnknown({ o, wrongRemote: wrong }: Context): string {
+  if (wrong !== null) return `${wrong}; ${correctIt(o)}`;
+  const { source } = o;
+  const why =
+    source?.inRecovery === true
+      ? `${source.name} is a standby itself and does not have the last WAL of this node; only a primary tells that it never will`
+      : 'the server outside did not tell its history';
+  return `${why}; for a writable cluster again: ${promoteCluster(o.settings.local.scope)}`;
+}
 
 /** The server that this node streams from; null: none. */
 export function wantedSource(c: Context): Source | null {
   const { tags } = c.o.settings.local;
   if (tags.nostream || c.view === null || c.fenced || awaitsRemote(c)) return null;
-  if (c.followsRemote && c.lockMine) return remoteSource(c.o.settings.dynamic);
+  if (c.followsRemote && c.lockMine) return c.wrongRemote === null ? remoteSource(c.o.settings.dynamic) : null;
   if (c.otherLeader === null) return null;
   const own = c.o.pg.sql === null ? null : walPosition(c.o.pg.sql);
   const source = memberOf(c.view, upstreamOf(c.view, c.otherLeader, { name: c.me, tags, lsn: own }));

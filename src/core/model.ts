@@ -15,6 +15,7 @@ import type { CallbackAction, Effect, JobKind, JobOutcome, RunningJob } from './
 import type { PeerFacts } from './peer-facts.ts';
 import type { PostgresFacts, SourceHistory, WalEnd, WalSeen } from './postgres-facts.ts';
 import type { LinkFacts } from './quorum/link-facts.ts';
+import type { RefusedRemote } from './remote.ts';
 import type { Replies } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { type LogicalMemory, type LogicalOutcome, noLogicalMemory } from './slots/logical-work.ts';
@@ -53,6 +54,11 @@ export interface Observation {
   readonly peers: ReadonlyMap<string, PeerFacts> | null;
   /** History of the leader's PostgreSQL; null: not asked, or it did not answer. */
   readonly source: SourceHistory | null;
+  /**
+   * The server of `standby_cluster` that this leader does not follow. `settings` are then as if it
+   * were not set. Absent: there is none.
+   */
+  readonly refusedRemote?: RefusedRemote;
   readonly links: LinkFacts;
   readonly job: RunningJob | null;
   /** Outcomes since the last round, oldest first. */
@@ -211,6 +217,7 @@ export interface Memory {
   readonly leadReason: string | null;
   /** Why this node gave up the lead; null: it did not, or somebody has led since. */
   readonly steppedDown: string | null;
+  readonly refusedRemote: RefusedRemote | null;
 }
 
 export const emptyMemory: Memory = {
@@ -254,6 +261,7 @@ export const emptyMemory: Memory = {
   followed: null,
   leadReason: null,
   steppedDown: null,
+  refusedRemote: null,
 };
 
 export interface Decision {

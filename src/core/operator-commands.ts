@@ -1,4 +1,14 @@
 /** Commands that a log line tells an operator to run. */
-import type { Context } from './context.ts';
+import type { Settings } from './settings.ts';
 
-export const reinitCommand = (c: Context) => `run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`;
+interface Asker {
+  readonly me: string;
+  readonly o: { readonly settings: Settings };
+}
+
+export const reinitCommand = (c: Asker) => `run: regentctl reinit ${c.o.settings.local.scope} ${c.me}`;
+
+export const withoutStandbyCluster = (scope: string) => `regentctl edit-config ${scope} -s standby_cluster=null`;
+
+/** A standby cluster takes writes again. */
+export const promoteCluster = (scope: string, program = 'regentctl') => `${program} promote-cluster ${scope}`;

@@ -84,6 +84,7 @@ export function remember(o: Observation, before: Memory): Memory {
     formerLeader: c.view?.leader?.name ?? before.formerLeader,
     ...rememberLead(c, before),
     steppedDown: c.otherLeader !== null || leadsOn(c) ? null : before.steppedDown,
+    refusedRemote: o.refusedRemote ?? null,
   };
 }
 

@@ -39,3 +39,12 @@ function readSource({ endpoints, primarySlotName }: StandbyClusterSettings): Sou
   const place = { ...first, remote: { others, slot: primarySlotName } };
   return { name: addressOf(place), ...place };
 }
+
+/** What this leader does not follow, although `standby_cluster` says so. */
+export interface RefusedRemote {
+  /** Source.name */
+  readonly name: string;
+  readonly why: string;
+  /** Clock.bootMs */
+  readonly askedAtMs: number;
+}

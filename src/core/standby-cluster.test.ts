@@ -1,7 +1,7 @@
 /** Cases of a cluster that follows a server outside of it. */
 import { describe, expect, it } from 'vitest';
 import { lsn, member, memory, observation, peer, peers, pg, type Scene, settings, view, walsender } from '../../test/support/build.ts';
-import { onRemoteSlot, standbyClusters } from '../../test/support/random-standby-clusters.ts';
+import { FOREIGN_ID, onRemoteSlot, standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import type { ClusterView, HistoryEntry } from './cluster.ts';
 import { comparedWith, contextOf } from './context.ts';
 import { decide } from './decide.ts';
@@ -9,7 +9,7 @@ import type { Memory } from './model.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
 import type { DynamicSettings } from './settings.ts';
 
-const [one, twoWithSlot, archive] = standbyClusters;
+const [one, twoWithSlot, archive, itself] = standbyClusters;
 const followed = (over: Partial<DynamicSettings> = {}) => settings('a', { dynamic: { standbyCluster: one!, ...over } });
 const remote: SourceHistory = {
   name: '10.9.9.9:5432',
@@ -190,6 +190,47 @@ describe('the standby leader', () => {
     const { rule, effects } = play({ pg: pg.standby(), settings: settings('a') });
     expect([rule, effects.at(-1)]).toMatchObject(['standby.promote', { job: { kind: 'promote' } }]);
   });
+});
+
+describe('a server outside that is another cluster’s', () => {
+  const foreign: SourceHistory = { ...remote, systemIdentifier: FOREIGN_ID, timeline: 7 };
+  const ended = { endedAt: { timeline: 1, checkpointLsn: lsn(1000), open: false } };
+  const said = /10\.9\.9\.9:5432 is another cluster .*7409999999999999999.*: regentctl edit-config demo -s standby_cluster=null/;
+
+  it.each([
+    ['was a primary', pg.stopped(), ended, 'stopped.remote-unknown'],
+    ['was a standby', pg.stopped({ state: 'shut down in recovery' }, { standbySignal: true }), {}, 'stopped.standby-leader'],
+  ])('is not followed by the standby leader, which starts read-only (it %s)', (_, server, before, rule) => {
+    const decision = play({ pg: server, source: foreign }, before);
+    expect([decision.rule, role(decision)]).toMatchObject([rule, { kind: 'standby', source: null }]);
+  });
+
+  it.each([{}, ended])('is named by the one that runs, with what to do', (before) => {
+    const decision = play({ pg: pg.standby(), source: foreign }, before);
+    expect([decision.rule, decision.because]).toEqual(['standby-leader.wrong-remote', expect.stringMatching(said)]);
+    expect(decision.because).not.toMatch(/empty|initialize/);
+  });
+
+  it('takes nothing from a replica: not its place in the race, and not its data', () => {
+    const members = [member('a'), member('b', { role: 'standby_leader' }), member('c')];
+    const around = { view: { ...view({ leaderName: 'b' }), members }, source: { ...foreign, timeline: 1 } };
+    const alone = play({ ...around, pg: pg.standby() });
+    expect([alone.rule, alone.memory.strayed]).toEqual(['standby.follow', false]);
+    const down = play({ ...around, pg: pg.stopped() }, ended);
+    expect([down.rule, down.because, down.memory.strayed]).toEqual(['stopped.remote-unknown', expect.stringMatching(said), false]);
+    const half = play({ ...around, pg: { ...pg.stopped(), dataDir: 'incomplete', incompleteWork: 'rewind' } });
+    expect([half.rule, half.because, half.effects]).toEqual(['mend.other-cluster', expect.stringMatching(said), []]);
+  });
+});
+
+it('a member of the same cluster is no server outside: nobody follows it, and that is said', () => {
+  const settings = followed({ standbyCluster: itself! });
+  const alone = play({ settings, pg: pg.standby({ primaryConninfo: 'host=b port=5432' }) });
+  expect([alone.rule, alone.because, role(alone)]).toMatchObject([
+    'standby-leader.wrong-remote',
+    expect.stringContaining('b:5432 is no other cluster: b is a member of this one'),
+    { source: null },
+  ]);
 });
 
 it('an empty member of an empty cluster copies from the server outside', () => {

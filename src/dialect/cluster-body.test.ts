@@ -72,6 +72,12 @@ test('a standby cluster has a standby leader, shown by how it replicates', () =>
   expect(JSON.stringify(body)).not.toContain('lag');
 });
 
+test('a leader that refuses to follow the server outside is shown as the primary that it is, with the reason', () => {
+  const refusing = member('pg-1', { role: 'primary', raw: { standby_cluster_refused: 'another cluster' } });
+  const body = clusterBody(view({ members: [refusing], ...config({ standby_cluster: { host: 'other' } }) }), 'demo');
+  expect(body['members']).toEqual([expect.objectContaining({ role: 'leader', standby_cluster_refused: 'another cluster' })]);
+});
+
 test('shows a pause and a scheduled switchover', () => {
   const failover = { leader: 'pg-1', candidate: 'pg-0', scheduledAtMs: 1, scheduledAt: '2030-01-01T00:00:00+00:00', modRevision: '3' };
   expect(clusterBody(view({ failover, ...config({ pause: true }) }), 'demo')).toEqual({

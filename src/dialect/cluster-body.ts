@@ -31,7 +31,8 @@ export function clusterBody(view: ClusterView, scope: string): JsonObject {
 
 export function shownRole(view: ClusterView, member: Member): ShownRole {
   const { synchronousMode, standbyCluster } = clusterModes(view);
-  if (member.name === view.leader?.name) return standbyCluster ? 'standby_leader' : 'leader';
+  if (member.name === view.leader?.name)
+    return standbyCluster && member.raw['standby_cluster_refused'] === undefined ? 'standby_leader' : 'leader';
   if (member.role === 'primary') return 'primary';
   const inSync = view.sync?.standbys.some((name) => sameName(name, member.name)) ?? false;
   if (synchronousMode !== 'off' && inSync) return synchronousMode === 'quorum' ? 'quorum_standby' : 'sync_standby';
@@ -61,6 +62,7 @@ const SHOWN_AS_PUBLISHED = [
   'files_outdated',
   'source_trouble',
   'clients_wait',
+  'standby_cluster_refused',
 ];
 
 function memberBody(view: ClusterView, member: Member): JsonObject {

@@ -73,6 +73,11 @@ test('why a standby gets no WAL is published, and nothing where it does', () => 
   expect(memberRecord(aReplicaStatus({ sourceTrouble: null }), someSettings())).not.toHaveProperty('source_trouble');
 });
 
+test('why a leader does not follow the server outside is published', () => {
+  const refusing = aReplicaStatus({ refusedStandbyCluster: 'another cluster' });
+  expect(memberRecord(refusing, someSettings())).toHaveProperty('standby_cluster_refused', 'another cluster');
+});
+
 test('how a standby replicates', () => {
   const receiver = { ...aStandbySql().receiver!, status: 'waiting' };
   expect(replicationState(aStandbySql())).toBe('streaming');

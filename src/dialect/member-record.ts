@@ -46,6 +46,7 @@ export function memberRecord(status: AgentStatus, settings: Settings): JsonObjec
   if (outdated !== undefined) record['files_outdated'] = outdated;
   if (status.steppedDown) record['stepped_down'] = status.steppedDown;
   if (status.clientsWait) record['clients_wait'] = status.clientsWait;
+  if (status.refusedStandbyCluster) record['standby_cluster_refused'] = status.refusedStandbyCluster;
   if (status.sourceTrouble) record['source_trouble'] = status.sourceTrouble;
   if (status.awaitsSlotCopy) record[AWAITS_SLOT_COPY] = true;
   record['beats'] = BEATS;

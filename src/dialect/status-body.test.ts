@@ -146,6 +146,7 @@ const TROUBLE: Parameters<typeof aStatus>[0] = {
   unexplained: 'x',
   clientsWait: 'x',
   sourceTrouble: 'x',
+  refusedStandbyCluster: 'x',
   promotionTrouble: 'x',
   strangers: ['x'],
   lockedOut: { reason: 'x', since: 5 },

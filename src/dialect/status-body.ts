@@ -63,6 +63,7 @@ function regentBody(status: AgentStatus, view: ClusterView | null, settings: Set
     ...(status.guard?.state === 'armed' && status.guard.tethered === false ? { untethered: true } : {}),
     ...(sql === null && status.onDisk !== undefined ? { on_disk: onDisk(status.onDisk) } : {}),
     ...(status.clientsWait ? { clients_wait: status.clientsWait } : {}),
+    ...(status.refusedStandbyCluster ? { standby_cluster_refused: status.refusedStandbyCluster } : {}),
     ...(status.sourceTrouble ? { source_trouble: status.sourceTrouble } : {}),
     ...(status.missingLogicalSlots ? { missing_logical_slots: [...status.missingLogicalSlots] } : {}),
     ...(status.reinitialization ? { reinitialize: reinitialization(status.reinitialization) } : {}),

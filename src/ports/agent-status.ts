@@ -160,6 +160,11 @@ export interface AgentStatus extends OwnWord {
   readonly missingLogicalSlots?: readonly string[] | null;
   /** It waits for its turn to copy logical slots (core/slots/copies.ts). */
   readonly awaitsSlotCopy?: boolean;
+  /**
+   * Why this leader goes on as a primary although `standby_cluster` is set; null or absent: it does
+   * not.
+   */
+  readonly refusedStandbyCluster?: string | null;
   /** Why this primary keeps clients out (core/admission.ts); null or absent: it does not. */
   readonly clientsWait?: string | null;
   /** Servers that stream from this primary under the name of a member, in words. */

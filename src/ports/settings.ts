@@ -15,8 +15,13 @@ export interface ReloadPreview {
 /** The settings in force, whatever they were read from. */
 export interface SettingsSource {
   current(): Settings;
-  /** The `config` key as last read; null: absent. True when the settings changed by it. */
-  adopt(key: ConfigKey | null): boolean;
+  /**
+   * The `config` key as last read; null: absent. `refuses`: what it says of `standby_cluster` does
+   * not count. True when the settings changed by it.
+   */
+  adopt(key: ConfigKey | null, refuses?: boolean): boolean;
+  /** What the settings would be by that key, all of it. Changes nothing, reports nothing. */
+  preview(key: ConfigKey): Settings;
   /**
    * Reads the local configuration again. Never throws: a broken file is reported and the old
    * settings stay (refused). What needs a restart of the agent stays as it is and is reported; the

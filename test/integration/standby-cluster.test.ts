@@ -1,23 +1,54 @@
 /**
- * Two clusters, of which one follows the other: the follower is made from it, cascades, changes its
- * leader, becomes a cluster of its own, and takes the former primary cluster in as its follower.
+ * Two clusters, of which one follows the other: the follower is made from it, by a method of the
+ * user's and from the second of two addresses, cascades, changes its leader, becomes a cluster of
+ * its own, and takes the former primary cluster in as its follower. In the end it lives by an
+ * archive alone, and is told to follow a third cluster by mistake.
  */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
+import { freePort } from './support/ports.ts';
 
 let main: Cluster;
 let other: Cluster;
+let third: Cluster | undefined;
+
+/** Copies as a program of the user's does, from where it is told. */
+const COPY = `#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+for word in "$@"; do case $word in
+  --datadir=*) directory=\${word#*=} ;;
+  --connstring=*) from=\${word#*=} ;;
+esac; done
+exec PG_BASEBACKUP -D "$directory" -d "$from" -X stream -c fast
+`;
+
 beforeAll(async () => {
   const slots = { app: { type: 'logical', database: 'postgres', plugin: 'test_decoding' } };
   const postgresql = { parameters: { wal_level: 'logical' } };
   main = await startCluster({ nodes: 1, dynamic: { synchronous_mode: null, slots, postgresql } });
-  const { port, host } = { port: main.nodes[0]!.place.postgresPort, host: '127.0.0.1' };
-  other = await startCluster({ nodes: 2, start: false, dynamic: { synchronous_mode: 'quorum', standby_cluster: { host, port } } });
+  const port = `${await freePort()},${main.nodes[0]!.place.postgresPort}`;
+  const standby_cluster = { host: '127.0.0.1,127.0.0.1', port, create_replica_methods: ['mine'] };
+  other = await startCluster({
+    nodes: 2,
+    start: false,
+    dynamic: { synchronous_mode: 'quorum', standby_cluster },
+    local: () => ({ postgresql: { mine: { command: 'sh ../copy.sh' } } }),
+  });
+  const { uid, gid } = other.nodes[0]!.place.owner;
+  writeFileSync(join(other.root, 'copy.sh'), COPY.replace('PG_BASEBACKUP', join(findBinDir(), 'pg_basebackup')));
+  chmodSync(join(other.root, 'copy.sh'), 0o755);
+  mkdirSync(join(other.root, 'archive'));
+  for (const path of [other.root, join(other.root, 'archive')]) chownSync(path, uid, gid);
   await main.nodes[0]!.sql('insert into writes values (1)');
   for (const node of other.nodes) node.start();
 });
 afterAll(async () => {
+  await third?.close();
   await other?.close();
   await main?.close();
 });
@@ -63,12 +94,17 @@ test('a standby cluster is made from its source, cascades, and changes its leade
   const [replica] = other.others(leader.name) as [ClusterNode];
   await hasRows(other, 1);
   await expectNobodyWrites(other);
+  expect(readFileSync(join(other.root, 'calls'), 'utf8').match(/--scope=itest --role=replica --datadir=/g)).toHaveLength(2);
   expect(await sourceOf(leader)).toBe(main.nodes[0]!.place.postgresPort);
   expect(await sourceOf(replica)).toBe(leader.place.postgresPort);
   expect((await leader.rest('/leader'))?.status).toBe(200);
   expect((await replica.rest('/replica'))?.status).toBe(200);
   expect(await rolesOf(other)).toBe('replica streaming, standby_leader streaming');
 
+  await other.until('the copy by the method counts as caught up', 15_000, async () => {
+    const told = (await replica.rest('/patroni'))?.body?.['regent'];
+    return told !== undefined && !JSON.stringify(told).includes('"restored":true');
+  });
   const { code, stdout } = await other.ctl(['switchover', '--force', '--candidate', replica.name]);
   expect([code, stdout]).toEqual([0, expect.stringContaining(`Successfully switched over to "${replica.name}"`)]);
   await main.nodes[0]!.sql('insert into writes values (2)');
@@ -116,4 +152,40 @@ test('a cluster that runs is demoted with its replicas, and its leader stays', a
   await hasRows(other, 5);
   await expectNobodyWrites(other);
   expect(await other.key('sync')).toBeNull();
+});
+
+test('it goes on by an archive alone', async () => {
+  const [source] = main.nodes as [ClusterNode];
+  const leader = await standbyLeader(other);
+  const restore = `cp ${join(other.root, 'archive')}/%f %p`;
+  const changes = ['host=null', 'port=null', `restore_command=${restore}`].flatMap((change) => ['-s', `standby_cluster.${change}`]);
+  expect((await other.ctl(['edit-config', '--force', ...changes])).code).toBe(0);
+  await other.until('it reads the archive alone', 15_000, async () => {
+    const [row] = await leader.sql(`select current_setting('primary_conninfo') a, current_setting('restore_command') b`);
+    return row?.['a'] === '' && row['b'] === restore;
+  });
+  const [segment] = await source.sql('select pg_walfile_name(pg_current_wal_lsn()) as name');
+  await source.sql('insert into writes values (6)');
+  await source.sql('select pg_switch_wal()');
+  execFileSync('cp', [join(source.dataDir, 'pg_wal', String(segment?.['name'])), join(other.root, 'archive')], source.place.owner);
+  await hasRows(other, 6);
+  await expectNobodyWrites(other);
+});
+
+test('a leader that is told to follow another cluster goes on as the primary, and says so until that is taken back', async () => {
+  third = await startCluster({ nodes: 1, dynamic: { synchronous_mode: null } });
+  const [leader] = main.nodes as [ClusterNode];
+  const pid = leader.postmasterPid;
+  const { host, postgresPort } = third.nodes[0]!.place;
+  const sets = [`standby_cluster.host=${host}`, `standby_cluster.port=${postgresPort}`].flatMap((change) => ['-s', change]);
+  expect((await main.ctl(['edit-config', '--force', ...sets])).code).toBe(0);
+  const said = `not becoming a standby leader, and taking writes as before: ${host}:${postgresPort} is another cluster`;
+  await main.until('it refuses', 15_000, async () => (await main.ctl(['list'])).stdout.includes(`node1 is ${said}`));
+  expect(leader.log()).toContain(said);
+  await leader.sql('insert into writes values (7)');
+  expect([(await leader.rest('/primary'))?.status, leader.postmasterPid]).toEqual([200, pid]);
+  expect((await main.ctl(['health', '--no-haproxy'])).stdout).toContain(`warning: node1 is ${said}`);
+  expect((await main.ctl(['edit-config', '--force', '-s', 'standby_cluster=null'])).code).toBe(0);
+  await main.until('nothing is refused any more', 15_000, async () => !(await main.ctl(['list'])).stdout.includes(said));
+  expect([await main.waitHealthy(), leader.postmasterPid]).toEqual(['node1', pid]);
 });

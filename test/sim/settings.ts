@@ -74,12 +74,14 @@ export function simSettings(name: string, bootstrap: JsonObject, tags: Tags, old
   let seen: string | null = null;
   return {
     current: () => settings,
-    adopt: (key: ConfigKey | null) => {
-      if (key === null || key.modRevision === seen || Object.keys(key.data).length === 0) return false;
-      seen = key.modRevision;
-      settings = build(key.data);
+    adopt: (key: ConfigKey | null, refuses = false) => {
+      if (key === null || Object.keys(key.data).length === 0 || `${key.modRevision} ${refuses}` === seen) return false;
+      seen = `${key.modRevision} ${refuses}`;
+      const { standby_cluster: _, ...others } = key.data;
+      settings = build(refuses ? others : key.data);
       return true;
     },
+    preview: ({ data }) => build(data),
     reload: () => 'same' as const,
     bootstrapConfig: () => bootstrap,
     save: () => undefined,

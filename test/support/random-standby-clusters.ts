@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Job } from '../../src/core/effects.ts';
 import type { Memory, Observation } from '../../src/core/model.ts';
 import type { StandbyClusterSettings } from '../../src/core/settings.ts';
-import { lsn, observation, peer, peers, pg, settings, view } from './build.ts';
+import { lsn, observation, peer, peers, pg, SYSTEM_ID, settings, view } from './build.ts';
 import { anyMemory, anyRound } from './random-rounds.ts';
 
 const follows = (over: Partial<StandbyClusterSettings> = {}): StandbyClusterSettings => ({
@@ -20,6 +20,8 @@ export const standbyClusters: readonly StandbyClusterSettings[] = [
   follows(),
   follows({ endpoints: [1, 2].map((n) => ({ host: `10.9.9.${n}`, port: 5432 })), primarySlotName: 'dc2' }),
   follows({ endpoints: [], restoreCommand: 'cp /archive/%f %p' }),
+  // A member of this cluster itself.
+  follows({ endpoints: [{ host: 'b', port: 5432 }] }),
 ];
 
 const standbyCluster = fc.constantFrom(...standbyClusters);
@@ -39,8 +41,12 @@ const anyOne: fc.Arbitrary<Observation> = fc
   .record({ o: anyRound, standbyCluster, job: jobs })
   .map(({ o, job, ...d }) => inStandbyCluster(job === null ? o : { ...o, job: { job, startedAtMs: 1 } }, d.standbyCluster));
 
+/** Of another cluster. */
+export const FOREIGN_ID = '7409999999999999999';
+
 const remote = fc.option(
   fc.record({
+    systemIdentifier: fc.constantFrom(SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, FOREIGN_ID),
     timeline: fc.constantFrom(1, 2),
     inRecovery: fc.constantFrom(false, false, true),
     lsn: fc.constantFrom(lsn(900), lsn(2000)),
@@ -64,9 +70,10 @@ const leading: fc.Arbitrary<Observation> = fc
       pg.stopped(),
       pg.stopped({ state: 'in production' }),
       pg.stopped({ state: 'shut down in recovery', minRecoveryLsn: lsn(1000), minRecoveryTimeline: 1 }, { standbySignal: true }),
+      { ...pg.stopped(), dataDir: 'incomplete' as const, incompleteWork: 'rewind' as const },
       { ...pg.none },
     ),
-    initialize: fc.constantFrom('7301234567890123456', '7301234567890123456', '7301234567890123456', null),
+    initialize: fc.constantFrom(SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, null),
     leader: fc.constantFrom('a', 'a', 'a', 'b', null),
     pause: fc.constantFrom(false, false, false, true),
     etcdSilent: fc.constantFrom(false, false, false, true),
@@ -74,7 +81,7 @@ const leading: fc.Arbitrary<Observation> = fc
     failover: fc.constantFrom(null, null, { leader: 'a', candidate: 'b', scheduledAtMs: null, scheduledAt: null, modRevision: '9' }),
   })
   .map((d) => {
-    const source = d.remote && { name: '10.9.9.9:5432', systemIdentifier: '7301234567890123456', history: [], ...d.remote };
+    const source = d.remote && { name: '10.9.9.9:5432', history: [], ...d.remote };
     const o = observation({
       view: d.etcdSilent
         ? null

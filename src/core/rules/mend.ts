@@ -8,8 +8,9 @@ import { localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts'
 import type { Job, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import type { Failure } from '../model.ts';
-import { reinitCommand } from '../operator-commands.ts';
+import { promoteCluster, reinitCommand } from '../operator-commands.ts';
 import { COMPARE_NO_PROGRAM, prospectOf, REWIND_NO_PROGRAM } from '../rewind-prospects.ts';
+import { correctIt } from '../wrong-remote.ts';
 import type { Outcome } from './table.ts';
 
 /** After so many failed rewinds in a row without a known cause, a new copy is preferred. */
@@ -36,11 +37,13 @@ type MendVerdict = 'copy' | 'rewind' | 'compare' | 'wait' | 'tell the operator';
 export const mendRows: readonly Row<MendFacts, MendVerdict>[] = [
   {
     id: 'mend.other-cluster',
-    situation: 'the server to follow is of another cluster: its system identifier is another',
-    when: ({ c }) => isOfOtherCluster(c),
+    situation: 'the server to follow is of another cluster: its system identifier is another; or it is a member of this one',
+    when: ({ c }) => c.wrongRemote !== null || isOfOtherCluster(c),
     verdict: 'tell the operator',
     because: ({ c, leader }) =>
-      `${leader.name} is of another cluster (system identifier ${c.o.source?.systemIdentifier}, here ${c.o.pg.systemIdentifier}): nothing is rewound or copied from it; correct its address`,
+      c.wrongRemote === null
+        ? `${leader.name} is of another cluster (system identifier ${c.o.source?.systemIdentifier}, here ${c.o.pg.systemIdentifier}): nothing is rewound or copied from it; correct its address`
+        : `nothing is rewound or copied: ${c.wrongRemote}; ${correctIt(c.o)}`,
   },
   {
     id: 'mend.compare-later',
@@ -135,7 +138,7 @@ export function mendDivergence(c: Context, meanwhile: Outcome): Outcome {
 /** What was tried often enough, or cannot be tried, does not mend these data. */
 export function lacksCure(c: Context, leader: Source): boolean {
   // The data of every other member are no nearer to those of another cluster.
-  if (isOfOtherCluster(c)) return false;
+  if (c.wrongRemote !== null || isOfOtherCluster(c)) return false;
   const f = factsOf(c, leader);
   return isWorn(f) || lacksWaldump(f) || onlyAnswer(mendRows, f).verdict === 'tell the operator';
 }
@@ -207,9 +210,13 @@ function canRewind(f: MendFacts): boolean {
 const byOperator = ({ c, leader }: MendFacts, why: string): string =>
   `the data of this node diverged from ${leader.name} and ${why}; ${c.lockMine ? copyOfLeader(c) : reinitCommand(c)}`;
 
-/** The leader of a standby cluster is refused a reinit, and no other can lead in its place. */
+/**
+ * The leader of a standby cluster is refused a reinit, and no other can lead in its place. Its data
+ * may be the only ones of this cluster, and the setting a mistake.
+ */
 const copyOfLeader = ({ o: { settings } }: Context): string =>
-  `no other member can lead: stop this agent, empty ${settings.postgresql.dataDir}, delete the key initialize of '${settings.local.scope}' in etcd and start the agent`;
+  `to keep the data of this node and write to it again: ${promoteCluster(settings.local.scope)}. Only if they may be lost (no other member can lead): ` +
+  `stop this agent, move ${settings.postgresql.dataDir} away, delete the key initialize of '${settings.local.scope}' in etcd and start the agent, which then copies the server outside`;
 
 export function reinitialize(c: Context, leader: Source, because: string): Outcome {
   const wait = holdOffMs(c, 'reinitialize');

@@ -8,6 +8,7 @@ import { stopsInOrder } from '../effects.ts';
 import { mayStillPromote } from '../failed-promotions.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { describeWalGone } from '../postgres-facts.ts';
+import { correctIt } from '../wrong-remote.ts';
 import { mendDivergence } from './mend.ts';
 import { YIELDS, yieldLead, yieldsLead } from './standby-leader-yields.ts';
 import { switchoverAway } from './switchover.ts';
@@ -47,7 +48,8 @@ export const standbyClusterFence: Section = {
       situation: 'a primary leads here, on a lease that is good',
       when: mayTakeItsTime,
       ask: () => ({ effects: [{ kind: 'start-job', job: { kind: 'demote-cluster' } }] }),
-      because: 'demoting to a standby cluster: stopping PostgreSQL in good order, and following the server outside after it',
+      because:
+        'demoting to a standby cluster: stopping PostgreSQL in good order, and following the server outside after it. No member takes writes from then on; for a writable cluster again: regentctl promote-cluster {scope}',
     },
     {
       id: 'standby-cluster.demote-now',
@@ -86,6 +88,13 @@ export const standbyLeader: Section = {
       when: (c) => c.mayLeadNow && c.view?.failover != null && (!c.paused || c.view.failover.candidate !== null),
       ask: switchoverAway,
       because: 'switchover: demoting myself',
+    },
+    {
+      id: 'standby-leader.wrong-remote',
+      situation: 'the server outside is another cluster, or all its addresses are members of this one',
+      when: (c) => c.wrongRemote !== null,
+      ask: (c) => ({ wakeInMs: IN_VAIN_MS, because: `following nobody: ${c.wrongRemote}; ${correctIt(c.o)}` }),
+      because: 'following nobody: the server of standby_cluster is not one that this cluster can follow',
     },
     {
       id: 'standby-leader.yields',

@@ -48,7 +48,9 @@ it.each([
 });
 
 it('tells the operator what helps where nobody else can lead: a reinit would be refused', () => {
-  expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(/no other member can lead: stop this agent, empty .*, delete the key/);
+  expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(
+    /to keep the data .*: regentctl promote-cluster demo\. Only if .*no other member can lead.*: stop this agent, move \S+ away, delete the key/,
+  );
 });
 
 it('keeps it where the server outside is of another cluster: no member is any nearer to that', () => {

@@ -4,6 +4,7 @@ import { faultAdvice } from '../../core/advice/faults.ts';
 import { deadNodeLine, fenceLine } from '../../core/advice/fence-line.ts';
 import { type Improvement, improvements } from '../../core/advice/improvements.ts';
 import { settingCosts } from '../../core/advice/setting-costs.ts';
+import { standbyClusterLine } from '../../core/advice/standby-line.ts';
 import type { ClusterView } from '../../core/cluster.ts';
 import { failoverFenceBody } from '../../dialect/failover-fence.ts';
 import { stringifyDefault } from '../../support/big-json.ts';
@@ -15,7 +16,7 @@ import { absenceOf } from '../members.ts';
 import { type Advice, adviceObject, advicePretty } from '../render/advice.ts';
 import { toYaml } from '../yaml.ts';
 
-const TAKES_NO_WRITES = 'a standby cluster takes no writes: what is said of them holds once it is promoted';
+const ONCE_PROMOTED = 'What is said of writes below holds once it is promoted.';
 
 /** From etcd alone: it also works while no agent answers. */
 export async function run(ctx: Ctx, [name]: readonly string[], { format }: { readonly format: 'pretty' | 'json' | 'yaml' | 'yml' }) {
@@ -25,10 +26,11 @@ export async function run(ctx: Ctx, [name]: readonly string[], { format }: { rea
   if (absence !== null) throw refuse(absence);
   const dynamic = dynamicOf(view);
   const facts = adviceFacts(view, dynamic);
+  const standby = standbyClusterLine(view, dynamic, cluster, ctx.called);
   const isLed = view.leader !== null;
   const advice: Advice = {
     cluster,
-    lines: [...(dynamic.standbyCluster === null ? [] : [TAKES_NO_WRITES]), ...(isLed ? [fenceLine(facts), deadNodeLine(facts)] : [])],
+    lines: [...(standby === null ? [] : [standby, ONCE_PROMOTED]), ...(isLed ? [fenceLine(facts), deadNodeLine(facts)] : [])],
     leaderless: isLed ? [] : leaderless(ctx, cluster, view),
     fence: failoverFenceBody(view, dynamic),
     // What a fault costs, and what would help, hangs on who leads and which standbys confirm.

@@ -313,6 +313,20 @@ test('a primary beside the leader, and a replica that gets no WAL, are shown as 
   expect(await roles()).toEqual(['Leader', 'Replica', 'Replica']);
 });
 
+test('a standby cluster, and a leader that refuses to follow, with what to do', async () => {
+  const etcd = tutorialCluster();
+  etcd.put('demo', 'config', { standby_cluster: { host: 'h' } });
+  amend(etcd, 'demo', 'patroni1', { role: 'standby_leader' });
+  expect((await ctl(['list'], { etcd })).out).toContain(
+    '\n Standby cluster: it follows h:5432, and no member takes writes. For a writable cluster again: regentctl promote-cluster demo\n',
+  );
+  amend(etcd, 'demo', 'patroni1', { role: 'primary', standby_cluster_refused: 'not becoming a standby leader: x' });
+  const { out } = await ctl(['list'], { etcd });
+  expect(out).toContain('| patroni1 | 172.20.0.4 | Leader  | running   |');
+  expect(out).toContain('\n patroni1 is not becoming a standby leader: x\n');
+  expect(out).not.toContain('Standby cluster:');
+});
+
 test('without a leader the table is Patroni’s, and standard error says what is the matter', async () => {
   const etcd = tutorialCluster();
   etcd.remove('demo', 'leader');

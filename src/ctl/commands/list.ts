@@ -1,5 +1,6 @@
 import { adviceFacts } from '../../core/advice/facts.ts';
 import { newsOfFence } from '../../core/advice/fence-line.ts';
+import { standbyClusterLine } from '../../core/advice/standby-line.ts';
 import type { ClusterView } from '../../core/cluster.ts';
 import { isMachine, type MembersFormat } from '../choices.ts';
 import type { Ctx } from '../context.ts';
@@ -36,7 +37,10 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
     for (const cluster of clusters) {
       const shown = await shownCluster(ctx, cluster, forPeople || options.unavailable === true);
       const { view, body, aside } = shown;
-      const notes = [...shown.notes, ...(format === 'pretty' ? [...strangersOf(view), ...fenceNote(view)] : [])];
+      const notes = [
+        ...shown.notes,
+        ...(format === 'pretty' ? [...strangersOf(view), ...standbyNote(ctx, view, cluster), ...fenceNote(view)] : []),
+      ];
       text.push(renderMembers(body, { cluster, initialize: view.initialize, group, format, extended, lsn, notes }));
       if (aside !== null) asides.push(aside);
       if (!shown.exists) exitCode = 1;
@@ -44,6 +48,11 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
     return { text: text.join('\n'), aside: asides.join('\n') };
   });
   return exitCode;
+}
+
+function standbyNote(ctx: Ctx, view: ClusterView, cluster: string): readonly string[] {
+  const line = standbyClusterLine(view, dynamicOf(view), cluster, ctx.called);
+  return line === null ? [] : [` ${line}`];
 }
 
 function fenceNote(view: ClusterView): readonly string[] {

@@ -4,6 +4,7 @@
  */
 import { bracketed } from '../../config/hostport.ts';
 import { electionHindrance, electionMend, electionOf } from '../../core/advice/election.ts';
+import { standbyClusterLine } from '../../core/advice/standby-line.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
 import { sourceOf } from '../../core/context.ts';
@@ -57,6 +58,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
       hindrance: null,
       paused: false,
       synchronous: 'off',
+      standbyCluster: null,
       fence: null,
       members: [],
     } as const;
@@ -72,6 +74,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
     hindrance: read.leader === null ? hindranceOf(read, members) : null,
     paused: modes.paused,
     synchronous: modes.synchronousMode,
+    standbyCluster: standbyClusterLine(read, dynamicOf(read), cluster, ctx.called),
     fence: fenceHealth(read),
     members,
     etcd,
@@ -141,6 +144,7 @@ const NOTHING_KNOWN = {
   replayBacklogBytes: null,
   streams: null,
   sourceTrouble: null,
+  refused: null,
   clientsWait: null,
   missingLogicalSlots: [],
   promotionTrouble: null,
@@ -187,8 +191,9 @@ function memberHealth(view: ClusterView, member: Member, answer: Answer, referen
     lagBytes: behind,
     lagSeconds: behind === null ? null : behind === 0 ? 0 : ageSeconds(body, nowMs),
     replayBacklogBytes: received === null || replayed === null ? null : lagBytes(received, replayed),
-    streams: isLeader || body === null ? null : streams(member, body),
+    streams: body === null || (isLeader && role !== 'standby_leader') ? null : streams(member, body),
     sourceTrouble: textOf(own['source_trouble']),
+    refused: textOf(own['standby_cluster_refused']),
     clientsWait: textOf(own['clients_wait']),
     missingLogicalSlots: missingSlotsOf(own) ?? [],
     promotionTrouble: textOf(own['promotion_trouble']),

@@ -26,6 +26,7 @@ test('without a named HAProxy, health says what it did not look at, and leaves a
     hindrance: null,
     paused: false,
     synchronous: 'off',
+    standbyCluster: null,
     fence: null,
     members: [],
     etcd: [],
@@ -58,6 +59,7 @@ test('a standby cluster takes no writes: an empty pool is wanted where the stand
       hindrance: null,
       paused: false,
       synchronous: 'off',
+      standbyCluster: null,
       fence: null,
     } as const;
     const problems = judge({ ...report, members: [leading], etcd: [], haproxy }, limits);
@@ -70,6 +72,15 @@ test('a standby cluster takes no writes: an empty pool is wanted where the stand
 
 const MEMBER: Omit<MemberHealth, 'name' | 'role'> = {
   ...{ host: 'a:5432', state: 'streaming', timeline: 1, lagBytes: null, lagSeconds: null, replayBacklogBytes: null, streams: null },
-  ...{ sourceTrouble: null, clientsWait: null, promotionTrouble: null, strangers: [], lockedOut: null, unexplained: null, failing: [] },
+  ...{
+    sourceTrouble: null,
+    refused: null,
+    clientsWait: null,
+    promotionTrouble: null,
+    strangers: [],
+    lockedOut: null,
+    unexplained: null,
+    failing: [],
+  },
   ...{ missingLogicalSlots: [], because: null, dcs: null, untethered: false, pendingRestart: false, version: null, unreachable: null },
 };

@@ -3,6 +3,7 @@
  * stops them. Warning: an operator should look.
  */
 import { sameName } from '../../core/cluster.ts';
+import { isHeartbeat } from '../../core/heartbeat-line.ts';
 import { memberComplaints } from '../../core/member-complaints.ts';
 import { agreeing, plural } from '../../support/plural.ts';
 import { UNAVAILABLE } from '../availability.ts';
@@ -110,7 +111,9 @@ function judgePrimaries({ leader, members }: HealthReport): Problem[] {
 function judgeMember(report: HealthReport, member: MemberHealth, limits: Limits): Problem[] {
   const problems = findings(report, member, limits);
   const { because } = member;
-  const told = because === null || problems.some(({ message }) => message.includes(because));
+  // A standby leader that waits for the server outside has nothing else to say of it.
+  const idle = member.name === report.leader && because !== null && isHeartbeat(because);
+  const told = because === null || idle || problems.some(({ message }) => message.includes(because));
   return isWell(report, member) || told ? problems : [...problems, warning(`${member.name} says: ${because}`)];
 }
 
@@ -135,6 +138,7 @@ function findings(report: HealthReport, member: MemberHealth, limits: Limits): P
     problems.push(critical(`the agent of ${member.name} is locked out of its PostgreSQL: ${member.lockedOut}`));
   if (member.unexplained !== null) problems.push(critical(`${member.name} is left as it is: ${member.unexplained}`));
   if (member.clientsWait !== null) problems.push(critical(`${member.name}: ${member.clientsWait}`));
+  if (member.refused !== null) problems.push(warning(`${member.name} is ${member.refused}`));
   if (member.name === report.leader) {
     // It follows a server outside: what is wrong with that is all that this cluster can suffer
     // from.

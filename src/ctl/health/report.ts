@@ -21,6 +21,8 @@ export interface MemberHealth {
   readonly streams: boolean | null;
   /** Why not, in the words of its agent: `not streaming from pg-2: …`. */
   readonly sourceTrouble: string | null;
+  /** Why this leader goes on as a primary although `standby_cluster` is set. */
+  readonly refused: string | null;
   readonly clientsWait: string | null;
   /** Permanent logical slots that its promotion would make anew. */
   readonly missingLogicalSlots: readonly string[];
@@ -85,6 +87,8 @@ export interface HealthReport {
   readonly hindrance: string | null;
   readonly paused: boolean;
   readonly synchronous: 'off' | 'on' | 'quorum';
+  /** What it follows, and how it takes writes again; null: it is no standby cluster. */
+  readonly standbyCluster: string | null;
   /** Null: etcd could not be read. */
   readonly fence: FenceHealth | null;
   readonly members: readonly MemberHealth[];

@@ -20,6 +20,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
     scope: report.cluster,
     leader: report.leader,
     pause: report.paused,
+    standby_cluster: report.standbyCluster,
     ...report.fence?.told,
     members: report.members.map((member) => ({
       name: member.name,
@@ -31,6 +32,7 @@ export function healthJson(report: HealthReport, problems: readonly Problem[]): 
       lag_seconds: member.lagSeconds,
       replay_backlog_bytes: member.replayBacklogBytes,
       source_trouble: member.sourceTrouble,
+      standby_cluster_refused: member.refused,
       clients_wait: member.clientsWait,
       missing_logical_slots: [...member.missingLogicalSlots],
       promotion_trouble: member.promotionTrouble,
@@ -95,6 +97,7 @@ function memberBlock(report: HealthReport): string {
         ` The PostgreSQL of ${name} was not started by its agent: until its next start it would outlive agent and guard if both were killed`,
     );
   if (report.paused) notes.push(' Maintenance mode: on');
+  if (report.standbyCluster !== null) notes.push(` ${report.standbyCluster}`);
   // What its death would cost is no longer a question then.
   const isThere = report.members.some(({ name, state }) => name === report.leader && state !== UNAVAILABLE);
   if (isThere) notes.push(...(report.fence?.lines ?? []).map((line) => ` ${line}`));

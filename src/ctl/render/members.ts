@@ -67,7 +67,9 @@ function troubles(members: readonly JsonObject[]): string[] {
   const mute = members.filter((member) => truthy(member['unresponsive']));
   const cut = members.filter((member) => truthy(member['source_trouble']) && member['state'] !== UNAVAILABLE);
   const closed = members.filter((member) => truthy(member['clients_wait']) && member['state'] !== UNAVAILABLE);
+  const refusing = members.filter((member) => truthy(member['standby_cluster_refused']));
   return [
+    ...refusing.map((member) => ` ${textOf(member['name'])} is ${textOf(member['standby_cluster_refused'])}`),
     ...closed.map((member) => ` ${textOf(member['name'])}: ${textOf(member['clients_wait'])}`),
     ...out.map(
       (member) => ` The agent of ${textOf(member['name'])} is locked out of its PostgreSQL: ${shortened(textOf(member['locked_out']))}`,
