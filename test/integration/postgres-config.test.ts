@@ -161,7 +161,7 @@ describe('a replica', () => {
     const ended = expect(failure).rejects.toMatchObject({ code: 'CLONE_FAILED', message: expect.stringContaining('called off') });
     await eventually(
       'the copy to begin',
-      20_000,
+      40_000,
       () => existsSync(join(settings.postgresql.dataDir, 'PG_VERSION')) || existsSync(join(settings.postgresql.dataDir, 'base')),
     );
     expect((await inspectDataDir(settings.postgresql.dataDir)).state).toBe('incomplete');
@@ -225,7 +225,7 @@ describe('a replica', () => {
       if (mountable) mounts.bind(settings.postgresql.pgpass);
       await replica.start(following(primary), BOUND);
       const active = async () => (await sql(primary, `SELECT FROM pg_replication_slots WHERE slot_name = 'pg_2' AND active`)).length === 1;
-      await eventually('the standby to use its slot', 10_000, active);
+      await eventually('the standby to use its slot', 30_000, active);
       await sql(primary, 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS n');
       const far = { gone: toLsn(0x7fff_ffff_0000_0000n) };
       expect(await syncSlots(client, { create: ['pg_2'], drop: ['pg_2', 'never_was'], advance: far })).toEqual([]);
@@ -273,7 +273,7 @@ describe('a cluster restored from a backup', () => {
     await sql(primary, `SELECT pg_create_restore_point('${target}')`);
     await sql(primary, 'DROP TABLE kept');
     const [named] = await sql<{ name: string }>(primary, 'SELECT pg_walfile_name(pg_switch_wal()) AS name');
-    await eventually('the archiver', 10_000, () => existsSync(join(home.path, 'archive', named?.name ?? '')));
+    await eventually('the archiver', 30_000, () => existsSync(join(home.path, 'archive', named?.name ?? '')));
   }
 
   test('recovers to the moment asked for, takes its own password, and is a primary like any other', async () => {
@@ -344,7 +344,7 @@ describe('a rewind', () => {
       await leader.start(following(successor), BOUND);
       await sql(successor, 'INSERT INTO t VALUES (-1)');
       const caughtUp = async () => (await sql<{ n: string }>(primary, 'SELECT count(*) AS n FROM t'))[0]?.n === '1001';
-      await eventually('the old primary to follow', 20_000, caughtUp);
+      await eventually('the old primary to follow', 40_000, caughtUp);
       expect(await sql(primary, 'SHOW config_file')).toEqual([{ config_file: join(primary.postgresql.configDir, 'server.conf') }]);
     } finally {
       await replica.stop('immediate', BOUND);

@@ -21,7 +21,7 @@ const backup = () => join(nodes.home, 'backup');
 const copy = () => join(nodes.home, 'copy');
 
 const follows = (from: string, to: string) =>
-  eventually(`${to} has all of ${from}, and streams`, 20_000, async () => {
+  eventually(`${to} has all of ${from}, and streams`, 40_000, async () => {
     const [up, down] = await Promise.all([node(from).observe(QUICK), node(to).observe(QUICK)]);
     const level = down.sql?.replayLsn === up.sql?.flushLsn && down.sql?.timeline === up.sql?.timeline;
     return level && down.sql?.receiver?.status === 'streaming';
@@ -63,7 +63,7 @@ beforeAll(async () => {
   await sql(nodes.settings('a'), 'INSERT INTO t SELECT generate_series(1, 1000)');
   await switchover('a', 'b');
   await switchover('b', 'a');
-}, 120_000);
+});
 
 afterAll(() => nodes?.close());
 

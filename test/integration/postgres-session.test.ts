@@ -37,7 +37,7 @@ beforeAll(async () => {
   settings = settingsFor({ home: home.path, name: 'a', port: await freePort() });
   adapter = adapterFor(settings);
   await foundCluster(adapter);
-}, 60_000);
+});
 
 afterAll(async () => {
   await adapter.stop('immediate', QUICK).catch(() => undefined);
@@ -95,5 +95,5 @@ async function anIdleSessionIsEnded(): Promise<void> {
     ended = true;
   });
   await person.connect();
-  await eventually('an idle session is ended', 10_000, () => ended);
+  await eventually('an idle session is ended', 30_000, () => ended);
 }

@@ -12,7 +12,7 @@ const node = (name: string) => nodes.node(name);
 const write = (name: string, value: number) => sql(nodes.settings(name), `INSERT INTO t VALUES (${value})`);
 
 const caughtUp = (from: string, to: string) =>
-  eventually(`${to} has all of ${from}`, 20_000, async () => {
+  eventually(`${to} has all of ${from}`, 40_000, async () => {
     const [up, down] = await Promise.all([node(from).observe(QUICK), node(to).observe(QUICK)]);
     return up.sql?.flushLsn != null && down.sql?.replayLsn === up.sql.flushLsn;
   });
@@ -26,7 +26,7 @@ beforeAll(async () => {
   for (const name of ['left', 'right']) await node(name).promote(QUICK);
   await write('left', 1);
   for (let i = 0; i < 20; i += 1) await write('right', 100 + i);
-}, 120_000);
+});
 
 afterAll(() => nodes?.close());
 
@@ -89,7 +89,7 @@ async function followsOnlyItsSuccessor(others: BareNodes): Promise<void> {
   await former.compare(others.at('late'), LONG);
   expect(await former.observe(QUICK)).toMatchObject({ dataDir: 'valid', standbySignal: true });
   await former.start({ kind: 'standby', source: others.at('late') }, START);
-  await eventually('it streams', 20_000, async () => (await former.observe(QUICK)).sql?.receiver?.status === 'streaming');
+  await eventually('it streams', 40_000, async () => (await former.observe(QUICK)).sql?.receiver?.status === 'streaming');
 }
 
 test('pg_rewind does not touch one whose timeline of that number began elsewhere; a crashed primary is compared with both', async () => {
@@ -98,7 +98,7 @@ test('pg_rewind does not touch one whose timeline of that number began elsewhere
     await others.start(() => sql(others.settings('former'), 'CREATE TABLE t (i int)'));
     await others.node('early').promote(QUICK);
     for (let i = 0; i < 20; i += 1) await sql(others.settings('former'), `INSERT INTO t VALUES (${i})`);
-    await eventually('late has more than early began with', 20_000, async () => {
+    await eventually('late has more than early began with', 40_000, async () => {
       const { sql: down } = await others.node('late').observe(QUICK);
       const { sql: up } = await others.node('former').observe(QUICK);
       return up?.flushLsn != null && down?.replayLsn === up.flushLsn;

@@ -10,7 +10,7 @@ import { findBinDir } from './support/bin-dir.ts';
 import { freePort } from './support/ports.ts';
 import { adapterFor, eventually, foundCluster, settingsFor, temporaryHome } from './support/postgres.ts';
 
-const QUICK = { timeoutMs: 2000 };
+const QUICK = { timeoutMs: 10_000 };
 const START = { timeoutMs: 30_000 };
 
 let home: Awaited<ReturnType<typeof temporaryHome>>;
@@ -30,13 +30,13 @@ test('a start does not count an unreaped postmaster as alive', async () => {
   const { uid, gid } = statSync(dataDir);
   const parent = spawn('/bin/sh', ['-c', command], { uid, gid, stdio: 'ignore' });
   try {
-    const running = await eventually('it runs', 10_000, async () => {
+    const running = await eventually('it runs', 30_000, async () => {
       const facts = await adapter.observe(QUICK);
       return facts.state === 'running' ? facts : null;
     });
     const pid = running.postmaster!.pid;
     process.kill(pid, 'SIGKILL');
-    await eventually('it is a zombie', 5000, () => / Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')));
+    await eventually('it is a zombie', 20_000, () => / Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')));
     await adapter.start({ kind: 'primary' }, START);
     expect((await adapter.observe(QUICK)).state).toBe('running');
   } finally {

@@ -5,11 +5,11 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { JsonObject } from '../../src/support/json.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
-import { CommandLineWatch, commandLines } from './support/command-lines.ts';
+import { type CommandLine, CommandLineWatch, commandLines } from './support/command-lines.ts';
 import { changeLocal, configFile, editLocal } from './support/local-config.ts';
+import { mendAfterFailure } from './support/mend.ts';
 import { allKeys, filesWith, modeOf, SECRETS, TRACES } from './support/secrets.ts';
 import { type ServerTls, serverTls } from './support/tls.ts';
 
@@ -49,16 +49,8 @@ afterAll(async () => {
   await cluster?.close();
   tls?.remove();
 });
-afterEach(() => configure({ postgresql: { use_pg_rewind: true, remove_data_directory_on_diverged_timelines: null } }));
-
-async function configure(change: JsonObject): Promise<void> {
-  const leader = cluster.node(await cluster.waitForLeader());
-  expect((await leader.rest('/config', { method: 'PATCH', body: change }))?.status).toBe(200);
-  await cluster.until('every agent has it', 5000, async () => {
-    const configs = await Promise.all(cluster.nodes.map((node) => node.rest('/config')));
-    return new Set(configs.map((config) => JSON.stringify(config?.body))).size === 1;
-  });
-}
+afterEach(() => cluster.configure({ postgresql: { use_pg_rewind: true, remove_data_directory_on_diverged_timelines: null } }));
+mendAfterFailure(() => cluster);
 
 /** Tells a data directory from another that took its place; a rewound one stays the same. */
 const birthOf = (node: ClusterNode) => statSync(node.dataDir, { bigint: true }).birthtimeNs;
@@ -75,7 +67,7 @@ async function diverge(what: 'node' | 'postgres'): Promise<{ readonly old: Clust
   const old = cluster.node(await cluster.waitHealthy());
   const senders = await old.sql<{ pid: number }>('select pid from pg_stat_replication');
   expect(senders).toHaveLength(2);
-  for (const { pid } of senders) process.kill(pid, 'SIGSTOP');
+  for (const { pid } of senders) await old.freezePart(pid);
   const row = ++stranded;
   await old.sql(`insert into writes values (${row})`);
   if (what === 'node') await old.killAll();
@@ -106,15 +98,22 @@ describe('an old primary with WAL that no other member has', () => {
     expect(await cluster.waitHealthy()).toBe(successor);
     expect(old.log()).toContain(`running pg_rewind from ${successor}`);
     expect(birthOf(old)).toBe(birth);
-    await cluster.until('it replays', 5000, async () => (await rowsOf(old)).has(-1));
+    await cluster.until('it replays', 20_000, async () => (await rowsOf(old)).has(-1));
     expect((await rowsOf(old)).has(row)).toBe(false);
   });
 
   test('is rewound again when the agent was killed in the middle of it', async () => {
     const { old, row } = await diverge('postgres');
     const rewinding = () => commandLines(old.place.directory).filter(({ line }) => /^\S*pg_rewind /.test(line));
-    const [program] = await caught(rewinding);
-    process.kill(program!.pid, 'SIGSTOP');
+    // One that has just ended cannot be stopped any more.
+    const stops = ({ pid }: CommandLine) => {
+      try {
+        return process.kill(pid, 'SIGSTOP');
+      } catch {
+        return false;
+      }
+    };
+    await caught(() => rewinding().filter(stops));
     await old.killAgent();
     const again = old.log().length;
     old.start();
@@ -125,14 +124,14 @@ describe('an old primary with WAL that no other member has', () => {
   });
 
   test('waits for the operator when it may not be rewound, and regentctl reinit heals it', async () => {
-    await configure({ postgresql: { use_pg_rewind: false } });
+    await cluster.configure({ postgresql: { use_pg_rewind: false } });
     const { old, row } = await diverge('postgres');
     const successor = await cluster.waitForLeader({ not: old.name });
     const mend = `run: regentctl reinit ${cluster.scope} ${old.name}`;
-    await cluster.until('it says what to do', 10_000, () => old.log().includes(mend));
-    expect(old.log()).toMatch(/the data of this node diverged from node\d and pg_rewind is not possible/);
-    await cluster.until('nobody can read what nobody else has', 5000, () => old.postmasterPid === null);
-    await cluster.until('load balancers know', 5000, async () => (await old.rest('/replica'))?.status === 503);
+    const why = /the data of this node diverged from node\d and pg_rewind is not possible/;
+    await cluster.until('it says why, and what to do', 30_000, () => old.log().includes(mend) && why.test(old.log()));
+    await cluster.until('nobody can read what nobody else has', 20_000, () => old.postmasterPid === null);
+    await cluster.until('load balancers know', 20_000, async () => (await old.rest('/replica'))?.status === 503);
     const birth = birthOf(old);
     const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, old.name, '--force']);
     expect(stdout).toContain(`Success: reinitialize for member ${old.name}`);
@@ -143,7 +142,7 @@ describe('an old primary with WAL that no other member has', () => {
   });
 
   test('is cloned by itself when the settings say so', async () => {
-    await configure({ postgresql: { use_pg_rewind: false, remove_data_directory_on_diverged_timelines: true } });
+    await cluster.configure({ postgresql: { use_pg_rewind: false, remove_data_directory_on_diverged_timelines: true } });
     const { old, row } = await diverge('postgres');
     const birth = birthOf(old);
     const successor = await cluster.waitForLeader({ not: old.name });
@@ -159,10 +158,10 @@ describe('a replica', () => {
     const leader = await cluster.waitHealthy();
     const [replica] = cluster.others(leader) as [ClusterNode];
     const birth = birthOf(replica);
-    const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
+    const { code, stdout } = await cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 120_000);
     expect(stdout).toContain(`Reinitialize is completed on: ${replica.name}`);
     expect(code).toBe(0);
-    expect((await replica.rest('/patroni'))?.body).toMatchObject({
+    expect((await replica.answer('/patroni')).body).toMatchObject({
       regent: { reinitialize: { job: expect.any(String), state: 'done' } },
     });
     expect(await cluster.waitHealthy()).toBe(leader);
@@ -174,9 +173,9 @@ describe('a replica', () => {
     const [replica, other] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     // Slow enough to be met in the middle.
     changeLocal(replica, { postgresql: { basebackup: ['no-sync', { 'max-rate': '8M' }] } });
-    const waiting = cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 60_000);
+    const waiting = cluster.ctl(['reinit', cluster.scope, replica.name, '--force', '--wait'], 150_000);
     const copying = () => commandLines(replica.place.directory).some(({ line }) => line.includes('pg_basebackup'));
-    await cluster.until('pg_basebackup is at work', 10_000, copying);
+    await cluster.until('pg_basebackup is at work', 30_000, copying);
     await replica.killAgent();
     editLocal(replica, { postgresql: { basebackup: ['no-sync'] } });
     replica.start();
@@ -200,8 +199,8 @@ test('a reload makes PostgreSQL read its certificate again, although the agentâ€
   tls.renew();
   expect(await tls.shown(node.place.postgresPort)).not.toBe(tls.current());
   await cluster.ctl(['reload', cluster.scope, '--force']);
-  await cluster.until('the new certificate is shown', 10_000, async () => (await tls.shown(node.place.postgresPort)) === tls.current());
-  expect(node.log()).toContain('No local configuration items changed.');
+  await cluster.until('the new certificate is shown', 20_000, async () => (await tls.shown(node.place.postgresPort)) === tls.current());
+  await cluster.until('the log says that nothing else changed', 10_000, () => node.log().includes('No local configuration items changed.'));
 });
 
 describe('passwords, after all of this', () => {

@@ -10,6 +10,7 @@ import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { editLocal } from './support/local-config.ts';
+import { mendAfterFailure } from './support/mend.ts';
 
 let cluster: Cluster;
 const backup = () => join(cluster.root, 'backup');
@@ -23,8 +24,9 @@ beforeAll(async () => {
   for (let id = 1; id <= 20; id += 1) await leader.sql(`insert into writes values (${id})`);
   await switchover(leader.name);
   await switchover(await cluster.waitHealthy());
-}, 120_000);
+});
 afterAll(() => cluster?.close());
+mendAfterFailure(() => cluster);
 
 async function switchover(from: string): Promise<void> {
   const { code, stdout } = await cluster.ctl(['switchover', cluster.scope, '--leader', from, '--force'], 60_000);
@@ -48,14 +50,16 @@ test('a replica on which a backup from two timelines ago was restored follows, w
   restore(replica);
   const before = replica.log().length;
   replica.start();
-  await cluster.waitHealthy();
-  expect(await cluster.leader()).toBe(leader);
+  expect(await cluster.waitHealthy()).toBe(leader);
   const told = replica.log().slice(before);
   expect(told).toContain('starting the base backup in the data directory as a standby');
   expect(told).not.toContain('pg_rewind');
-  expect(await rowsOn(replica)).toBe(20);
-  await cluster.until('it counts again', 10_000, () => !existsSync(`${replica.dataDir}.regent-restored`));
-  expect((await replica.rest('/patroni'))?.body?.['regent']).not.toHaveProperty('restored');
+  await cluster.until('it has replayed all', 20_000, async () => (await rowsOn(replica)) === 20);
+  await cluster.until('it counts again', 30_000, () => !existsSync(`${replica.dataDir}.regent-restored`));
+  await cluster.until('it says so', 20_000, async () => {
+    const said = (await replica.rest('/patroni'))?.body?.['regent'] as Readonly<Record<string, unknown>> | undefined;
+    return said !== undefined && !('restored' in said);
+  });
 });
 
 test('a leader on which it was restored does not lead by its old key', async () => {
@@ -84,7 +88,7 @@ test('a replica that is promoted by hand is back after one rewind', async () => 
       .log()
       .slice(before)
       .match(/running pg_rewind from \w+$/gm)?.length ?? 0;
-  await cluster.until('it is rewound', 20_000, () => rewound() > 0);
+  await cluster.until('it is rewound', 60_000, () => rewound() > 0);
   expect(await cluster.waitHealthy()).toBe(leader.name);
   expect(rewound()).toBe(1);
 });
@@ -111,14 +115,14 @@ test('a rewind that finds the disk full is repeated until there is room, and no 
   await cluster.configure({ synchronous_mode: null });
   const old = cluster.node(await cluster.waitHealthy());
   const senders = await old.sql<{ pid: number }>('select pid from pg_stat_replication');
-  for (const { pid } of senders) process.kill(pid, 'SIGSTOP');
+  for (const { pid } of senders) await old.freezePart(pid);
   await old.sql('insert into writes values (1000)');
   await old.killAll();
   const successor = await cluster.waitForLeader({ not: old.name });
   editLocal(old, { postgresql: { bin_dir: withFullDisk(old, 4) } });
   const before = old.log().length;
   old.start();
-  expect(await cluster.waitHealthy()).toBe(successor);
+  expect(await cluster.waitHealthy(120_000)).toBe(successor);
   const told = old.log().slice(before);
   expect(told).toMatch(/pg_rewind failed \(.*No space left on device.*\); trying again soon/);
   expect(told).not.toContain('regentctl reinit');

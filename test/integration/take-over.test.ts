@@ -6,11 +6,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { type EtcdCluster, startEtcd } from './support/etcd.ts';
+import { mendAfterFailure } from './support/mend.ts';
 import { TestNetwork, whyNoNetwork } from './support/network.ts';
+import { PATIENT, undisturbed } from './support/siege.ts';
 
 const NODES = ['node1', 'node2', 'node3'];
 const ETCDS = ['etcd0', 'etcd1', 'etcd2'];
 const TTL_SECONDS = 20;
+/** Far more than a busy machine needs. */
+const LONG_BEFORE_MS = (TTL_SECONDS - 6) * 1000;
 
 const obstacle = whyNoNetwork();
 if (obstacle !== null) console.log(`the tests of take-overs are skipped: ${obstacle}`);
@@ -31,6 +35,8 @@ beforeAll(async () => {
   });
 });
 
+mendAfterFailure(() => cluster);
+// Hooks of this kind run last first: the network is whole before the cluster is mended.
 afterEach(() => network?.heal());
 
 afterAll(async () => {
@@ -47,7 +53,7 @@ async function whole(): Promise<ClusterNode> {
   const set = others(leader).sort().join(',');
   await cluster.until(
     'both standbys are in /sync',
-    30_000,
+    40_000,
     async () => JSON.parse((await cluster.key('sync')) ?? '{}').sync_standby === set,
   );
   return leader;
@@ -61,12 +67,12 @@ async function whole(): Promise<ClusterNode> {
 async function replaced(fault: (old: ClusterNode) => () => Promise<void> | void): Promise<number> {
   const old = await whole();
   const [direct, any] = [cluster.writer({ only: old.name, beside: true }), cluster.writer()];
-  await Promise.all([direct.next(5000), any.next(5000)]);
+  await Promise.all([direct.next(), any.next()]);
   const undo = fault(old);
-  const first = await any.ack('on a successor', 15_000, ({ node }) => node !== old.name);
+  const first = await any.ack('on a successor', 40_000, ({ node }) => node !== old.name);
   const last = Math.max(...[...direct.acks, ...any.on(old.name)].map(({ atMs }) => atMs));
   expect(last).toBeLessThan(first.atMs);
-  await any.ack('on a successor, later', 15_000, ({ atMs }) => atMs > first.atMs + 3000);
+  await any.ack('on a successor, later', 30_000, ({ atMs }) => atMs > first.atMs + 3000);
   expect(Math.max(...direct.acks.map(({ atMs }) => atMs))).toBeLessThan(first.atMs);
   await undo();
   await cluster.waitHealthy();
@@ -87,11 +93,11 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
         back(old)();
       };
     });
-    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(ms).toBeLessThan(LONG_BEFORE_MS);
   });
 
   test('its machine stands still, and goes on later', async () => {
-    expect(await replaced((old) => old.freezeAll())).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(await replaced((old) => old.freezeAll())).toBeLessThan(LONG_BEFORE_MS);
   });
 
   test('it is cut off from everybody', async () => {
@@ -99,7 +105,7 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
       network.cut(old.name, ...ETCDS, ...others(old));
       return () => network.heal();
     });
-    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(ms).toBeLessThan(LONG_BEFORE_MS);
   });
 
   test('what it sends is lost', async () => {
@@ -107,7 +113,7 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
       for (const to of [...ETCDS, ...others(old)]) network.cutOneWay(old.name, to);
       return () => network.heal();
     });
-    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(ms).toBeLessThan(LONG_BEFORE_MS);
   });
 
   test('it hears nothing, and what it sends arrives', async () => {
@@ -115,7 +121,7 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
       for (const from of [...ETCDS, ...others(old)]) network.cutOneWay(from, old.name);
       return () => network.heal();
     });
-    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(ms).toBeLessThan(LONG_BEFORE_MS);
   });
 
   test('its standbys are cut off from it, and nobody from etcd', async () => {
@@ -123,12 +129,13 @@ describe.skipIf(obstacle !== null)('a leader is replaced long before its lease i
       network.cut(old.name, ...others(old));
       return () => network.heal();
     });
-    expect(ms).toBeLessThan((TTL_SECONDS * 1000) / 3);
+    expect(ms).toBeLessThan(LONG_BEFORE_MS);
   });
 });
 
 describe.skipIf(obstacle !== null)('a standby is cut off for a while', () => {
-  const CUT_MS = 8000;
+  /** TCP tries again after 6.2 s and 12.6 s without an answer. */
+  const CUT_MS = 7000;
 
   test('from everybody, under a writing client: it confirms commits again at once after the healing', async () => {
     const leader = await whole();
@@ -136,10 +143,10 @@ describe.skipIf(obstacle !== null)('a standby is cut off for a while', () => {
     const writer = cluster.writer();
     // The beats have begun.
     const beganAtMs = performance.now();
-    await writer.ack('for a while', 20_000, ({ atMs }) => atMs > beganAtMs + 3000);
+    await writer.ack('for a while', 40_000, ({ atMs }) => atMs > beganAtMs + 3000);
     network.cut(lost, ...NODES.filter((name) => name !== lost), ...ETCDS);
     const cutAtMs = performance.now();
-    await writer.ack('through the cut', 20_000, ({ atMs }) => atMs > cutAtMs + CUT_MS);
+    await writer.ack('through the cut', 40_000, ({ atMs }) => atMs > cutAtMs + CUT_MS);
     const [{ lsn }] = (await leader.sql<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn')) as [{ lsn: string }];
     network.heal();
     const healedAtMs = performance.now();
@@ -149,9 +156,9 @@ describe.skipIf(obstacle !== null)('a standby is cut off for a while', () => {
     const tookMs = performance.now() - healedAtMs;
     await client.end();
     console.log(`${lost} confirmed again ${Math.round(tookMs)} ms after the healing`);
-    // TCP’s own next try would come 4.6 s after the healing.
-    expect(tookMs).toBeLessThan(3500);
-    expect(await cluster.leader()).toBe(leader.name);
+    // TCP’s own next try would come 5.6 s after the healing.
+    expect(tookMs).toBeLessThan(5000);
+    expect(await cluster.waitForLeader()).toBe(leader.name);
     await writer.stop();
     await cluster.verify(writer);
   });
@@ -164,15 +171,15 @@ describe.skipIf(obstacle !== null)('etcd is away', () => {
   async function nothingHappens(cut: (leader: ClusterNode) => void): Promise<void> {
     await cluster.configure({ ttl: SHORT_TTL_SECONDS });
     const leader = await whole();
-    const writer = cluster.writer({ patienceMs: 5000 });
-    await writer.next(5000);
+    const writer = cluster.writer(PATIENT);
+    await writer.next();
     const cutAtMs = performance.now();
     cut(leader);
     await writer.ack('past two leases', 60_000, ({ atMs }) => atMs > cutAtMs + 2 * SHORT_TTL_SECONDS * 1000);
     network.heal();
     await writer.ack('one lease later', 60_000, ({ atMs }) => atMs > cutAtMs + 3 * SHORT_TTL_SECONDS * 1000);
-    expect(writer.longestGapMs(cutAtMs)).toBeLessThan(1500);
-    expect(await cluster.leader()).toBe(leader.name);
+    undisturbed(writer, cutAtMs);
+    expect(await cluster.waitForLeader()).toBe(leader.name);
     await writer.stop();
     await cluster.verify(writer);
   }

@@ -11,6 +11,7 @@ import { guardPlaces } from '../../../src/adapters/guard/place.ts';
 import { readPidFile } from '../../../src/adapters/postgres/pid-file.ts';
 import { identify, type ProcessIdentity, procTable } from '../../../src/demo/process-table.ts';
 import { exchange } from '../../../src/support/http.ts';
+import { freezeAlone, LOOK_AT_PARTS, LOOK_MS } from './freeze.ts';
 
 export interface NodePlace {
   readonly name: string;
@@ -38,7 +39,7 @@ export interface RestAnswer {
 
 const GONE_MS = 15_000;
 /** A look is repeated; what changes something is asked for once. */
-const LOOK_MS = 1000;
+const REST_LOOK_MS = 1000;
 const ORDER_MS = 15_000;
 const ANSWER_MS = 20_000;
 
@@ -205,6 +206,11 @@ export class ClusterNode {
     return this.#freeze(this.guardPid, 'guard');
   }
 
+  /** SIGSTOP to one process of the server, which goes on otherwise. */
+  freezePart(pid: number): Promise<void> {
+    return freezeAlone(pid, () => this.sql(LOOK_AT_PARTS, LOOK_MS));
+  }
+
   /** SIGSTOP to everything the node runs, as if the machine stood still; returns what ends it. */
   freezeAll(): () => void {
     const victims = this.processes();
@@ -259,7 +265,7 @@ export class ClusterNode {
     path: string,
     { method = 'GET', body, timeoutMs }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
   ): Promise<RestAnswer | null> {
-    const givenMs = timeoutMs ?? (method === 'GET' ? LOOK_MS : ORDER_MS);
+    const givenMs = timeoutMs ?? (method === 'GET' ? REST_LOOK_MS : ORDER_MS);
     const request = { method, body: body === undefined ? null : JSON.stringify(body) };
     const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs: givenMs }).catch(
       () => null,

@@ -142,7 +142,11 @@ export function adapterFor(settings: Settings, log: Log = recordingLog(), more: 
 }
 
 /** One statement on a connection of its own, as the superuser. */
-export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(settings: Settings, text: string): Promise<Row[]> {
+export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+  settings: Settings,
+  text: string,
+  timeoutMs = 10_000,
+): Promise<Row[]> {
   const { connectHost, connectPort, superuser } = settings.postgresql;
   const client = new pg.Client({
     host: connectHost,
@@ -152,7 +156,7 @@ export async function sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(set
     database: 'postgres',
     ssl: false,
     connectionTimeoutMillis: 5000,
-    query_timeout: 10_000,
+    query_timeout: timeoutMs,
   });
   client.on('error', () => {});
   await client.connect();
