@@ -275,7 +275,7 @@ describe('regent demo', () => {
     expect((await regent('--dir', directory, '--detach')).err).toMatch(/lost its supervisor, and .*patroni1/);
 
     const down = await regent('down', '--dir', directory);
-    expect(down.err).toBe('');
+    expect([down.err, down.out]).toEqual(['', `removed the demo in ${directory}\n`]);
     expect(processesLeft(state)).toEqual([]);
     expect(procTable.rows().filter((row) => procTable.cwd(row.pid)?.startsWith(directory))).toEqual([]);
     expect(existsSync(directory)).toBe(false);

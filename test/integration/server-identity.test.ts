@@ -19,9 +19,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { DEBIAN_POSTGRES } from '../../tools/suite/releases/catalog.ts';
 import { findBinDir } from './support/bin-dir.ts';
 import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
@@ -33,11 +34,17 @@ const TTL_SECONDS = 5;
 let cluster: Cluster;
 let programs: string;
 
-/** PostgreSQL's programs, with another server in the place of `postgres`. */
+/**
+ * PostgreSQL's programs, with another server in the place of `postgres`. A copy looks for its
+ * libraries and templates from where it lies: they are there, the same way up and down.
+ */
 function binDirOf(name: string): { readonly bin_dir: string; readonly bin_name?: { readonly postgres: string } } {
   const from = findBinDir();
-  const bin_dir = join(programs, name);
-  mkdirSync(bin_dir, { mode: 0o755 });
+  const root = from.slice(0, from.lastIndexOf(`/${DEBIAN_POSTGRES}/`) + '/usr'.length);
+  const bin_dir = join(programs, name, relative(root, from));
+  mkdirSync(bin_dir, { recursive: true, mode: 0o755 });
+  symlinkSync(join(root, 'share'), join(programs, name, 'share'));
+  symlinkSync(join(from, '..', 'lib'), join(bin_dir, '..', 'lib'));
   for (const program of readdirSync(from)) if (program !== 'postgres') symlinkSync(join(from, program), join(bin_dir, program));
   const copy = (as: string) => copyFileSync(join(from, 'postgres'), join(bin_dir, as));
   if (name === 'node1') {
