@@ -166,6 +166,14 @@ export function describeWalGone({ scope, name }: { readonly scope: string; reado
 }
 
 /**
+ * The same of a standby leader, at the server outside. The other members have no more, and it is
+ * refused a reinit.
+ */
+export function describeOutsideWalGone({ scope }: { readonly scope: string }): string {
+  return `the WAL it needs is gone there; give it an archive that has it: regentctl edit-config ${scope} -s 'standby_cluster.restore_command=COMMAND'`;
+}
+
+/**
  * missing: no directory, or an empty one. incomplete: a bootstrap, clone or rewind of ours was
  * interrupted in it; it must never lead. valid: PG_VERSION and a control file. foreign: not empty,
  * and not a PostgreSQL data directory. inaccessible: cannot be read.

@@ -154,6 +154,15 @@ describe('the standby leader', () => {
     expect([written(1, [], false), written(2, [])]).toEqual([undefined, undefined]);
   });
 
+  it('is not told to reinit, which would be refused, where the WAL it needs is gone outside', () => {
+    const { rule, because } = play({ pg: { ...pg.standby(), walGone: true }, source: remote });
+    expect([rule, because]).toEqual([
+      'standby-leader.wal-gone',
+      expect.stringContaining("edit-config demo -s 'standby_cluster.restore_command="),
+    ]);
+    expect(because).not.toContain('reinit');
+  });
+
   it('stays what it was while etcd is silent', () => {
     expect(play({ pg: pg.standby(), view: null }, { role: 'standby_leader' }).memory.role).toBe('standby_leader');
   });

@@ -69,6 +69,8 @@ async function watch(ctx: Ctx, cluster: string, { verb, role }: Change, former: 
       const isBack = verb === 'promote' || before?.state === 'running';
       // A role from before the leader has read the change proves nothing.
       const hasRead = leader !== null && !isBehind(leader, view.config?.modRevision ?? '0');
+      const refusal = verb === 'demote' && hasRead ? leader.raw['standby_cluster_refused'] : undefined;
+      if (refusal !== undefined) throw refuse(`${leader?.name} is ${String(refusal)}`);
       if (hasRead && leader.role === role && leader.state === 'running' && isBack) break;
       ctx.print(`${stamp()} ${describe(view, leader, verb === 'demote' && leader?.name !== former ? before : null)}`);
     }

@@ -128,6 +128,16 @@ test('WAL that is gone at the source may come from an archive, and may exist els
   expect(trouble.complete(archive, { ...source, name: 'pg-2' })).not.toHaveProperty('walGone');
 });
 
+test('a standby leader whose WAL is gone outside is not told to reinit, which would be refused', () => {
+  const outside = { ...source, remote: { others: [], slot: null } };
+  trouble.complete(standby({ replayLsn: lsn(1000) }), outside);
+  nowMs = 1500;
+  trouble.answered(outside, GONE);
+  const told = trouble.complete(standby({ replayLsn: lsn(1000) }), outside).sourceTrouble;
+  expect(told).toContain("gone there; give it an archive that has it: regentctl edit-config demo -s 'standby_cluster.restore_command=");
+  expect(told).not.toContain('reinit');
+});
+
 test("PostgreSQL's own reason is logged within seconds, and so is WAL that is gone where it streams from a replica", () => {
   at(0, standby());
   expect(trouble.phase(standby())).toBe('other');

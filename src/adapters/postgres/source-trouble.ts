@@ -4,7 +4,7 @@
  * the same address, user and password, and tells its own log only.
  */
 import type { Source } from '../../core/effects.ts';
-import { describeWalGone, type PostgresFacts, type SqlFacts } from '../../core/postgres-facts.ts';
+import { describeOutsideWalGone, describeWalGone, type PostgresFacts, type SqlFacts } from '../../core/postgres-facts.ts';
 import { addressOf } from '../../core/remote.ts';
 import { type Lsn, maxLsn } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -133,7 +133,8 @@ export class SourceTrouble {
     const isSource = (source: Source) => follows === null || follows.name === source.name;
     const gone = this.#goneFrom(sql, follows, words);
     if (gone !== null) {
-      return { text: streaming(gone.source, `${describeWalGone(this.#named())} (${gone.words})`), facts: { walGone: true } };
+      const told = gone.source.remote === undefined ? describeWalGone(this.#named()) : describeOutsideWalGone(this.#named());
+      return { text: streaming(gone.source, `${told} (${gone.words})`), facts: { walGone: true } };
     }
     if (this.#trouble !== null)
       return isSource(this.#trouble.source) ? { text: streaming(this.#trouble.source, this.#trouble.reason) } : null;

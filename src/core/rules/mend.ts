@@ -216,7 +216,7 @@ const byOperator = ({ c, leader }: MendFacts, why: string): string =>
  */
 const copyOfLeader = ({ o: { settings } }: Context): string =>
   `to keep the data of this node and write to it again: ${promoteCluster(settings.local.scope)}. Only if they may be lost (no other member can lead): ` +
-  `stop this agent, move ${settings.postgresql.dataDir} away, delete the key initialize of '${settings.local.scope}' in etcd and start the agent, which then copies the server outside`;
+  `stop the agents of all members, move their data directories away (here ${settings.postgresql.dataDir}), delete the key initialize of '${settings.local.scope}' in etcd and start the agents: the first then copies the server outside`;
 
 export function reinitialize(c: Context, leader: Source, because: string): Outcome {
   const wait = holdOffMs(c, 'reinitialize');

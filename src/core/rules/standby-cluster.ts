@@ -7,7 +7,7 @@ import { divergenceFrom, isAhead } from '../divergence.ts';
 import { stopsInOrder } from '../effects.ts';
 import { mayStillPromote } from '../failed-promotions.ts';
 import { holdOffMs } from '../hold-off.ts';
-import { describeWalGone } from '../postgres-facts.ts';
+import { describeOutsideWalGone } from '../postgres-facts.ts';
 import { correctIt } from '../wrong-remote.ts';
 import { mendDivergence } from './mend.ts';
 import { YIELDS, yieldLead, yieldsLead } from './standby-leader-yields.ts';
@@ -115,7 +115,7 @@ export const standbyLeader: Section = {
       situation: 'the WAL that it needs is gone at the server outside',
       when: (c) => c.o.pg.walGone === true,
       ask: () => ({ wakeInMs: IN_VAIN_MS }),
-      because: describeWalGone({ scope: '{scope}', name: '{me}' }),
+      because: describeOutsideWalGone({ scope: '{scope}' }),
     },
     {
       id: 'standby-leader.waits',

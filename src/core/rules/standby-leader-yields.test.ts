@@ -49,7 +49,7 @@ it.each([
 
 it('tells the operator what helps where nobody else can lead: a reinit would be refused', () => {
   expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(
-    /to keep the data .*: regentctl promote-cluster demo\. Only if .*no other member can lead.*: stop this agent, move \S+ away, delete the key/,
+    /to keep the data .*: regentctl promote-cluster demo\. Only if .*no other member can lead.*: stop the agents of all members, move .* away \(here \/data\), delete the key/,
   );
 });
 

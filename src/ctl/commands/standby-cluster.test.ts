@@ -38,6 +38,15 @@ test('demote-cluster asks, tells the leader, and waits for a standby leader', as
   expect(asked()).toEqual(['patroni1 PATCH /config {"standby_cluster": {"host": "h", "port": 5433, "primary_slot_name": "s"}}']);
 });
 
+test('demote-cluster does not wait for a leader that refuses to follow that server', async () => {
+  members.answer(({ what, member, body }) => {
+    if (what.startsWith('PATCH')) amend(etcd, 'demo', member, { standby_cluster_refused: 'not becoming a standby leader: x' });
+    return body;
+  });
+  const { code, err } = await ctl(['demote-cluster', 'demo', '--force', '--host', 'h'], { etcd });
+  expect([code, err]).toEqual([1, expect.stringMatching(/\nError: patroni1 is not becoming a standby leader: x\n$/)]);
+});
+
 test('both say before they ask whose consumers miss something', async () => {
   const config = JSON.parse(etcd.get('demo', 'config') ?? '{}') as Record<string, unknown>;
   const slots = { app: { type: 'logical', database: 'shop', plugin: 'pgoutput' }, dr: {} };
