@@ -5,8 +5,9 @@ import { instantClock } from '../../../test/support/instant-clock.ts';
 import type { ServerRole } from '../../core/effects.ts';
 import { type RestartPorts, restart } from './start.ts';
 
-async function restarted(role: ServerRole): Promise<readonly string[]> {
+async function restarted(role: ServerRole, calledOff = false): Promise<readonly string[]> {
   const calls: string[] = [];
+  const abort = new AbortController();
   const call = (name: string) => async () => void calls.push(name);
   const ports = {
     settings: { current: () => settings('a') },
@@ -15,7 +16,10 @@ async function restarted(role: ServerRole): Promise<readonly string[]> {
     dcs: { read: async () => view({ leaderName: 'a' }) },
     pg: {
       observe: async () => pg.primary(),
-      checkpoint: call('checkpoint'),
+      checkpoint: async () => {
+        calls.push('checkpoint');
+        if (calledOff) abort.abort();
+      },
       endWalsenders: call('end walsenders'),
       stop: call('stop'),
       start: async () => ({ notWritten: [calls.push('start')] }),
@@ -25,7 +29,9 @@ async function restarted(role: ServerRole): Promise<readonly string[]> {
     leaving: () => {},
     configApplied: () => {},
   } as unknown as RestartPorts;
-  await restart(ports, { kind: 'restart', role, why: 'restarting', timeoutMs: null }, new AbortController().signal);
+  const running = restart(ports, { kind: 'restart', role, why: 'restarting', timeoutMs: null }, abort.signal);
+  if (calledOff) await expect(running).rejects.toThrow();
+  else await running;
   return calls;
 }
 
@@ -38,6 +44,10 @@ describe('a restart', () => {
       'guard armed',
       'start',
     ]);
+  });
+
+  it('that is called off during its checkpoint leaves PostgreSQL as it is', async () => {
+    expect(await restarted({ kind: 'primary', syncNames: null }, true)).toEqual(['checkpoint']);
   });
 
   it('of a standby needs none', async () => {

@@ -72,6 +72,8 @@ export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 're
       .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));
   } else await leaveSync(ports, ports.leaving, signal);
   const drain = isPrimary ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
+  // What called it off stops PostgreSQL in its own way, if at all.
+  signal.throwIfAborted();
   ports.stopping();
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
   await start(ports, job.role, job.timeoutMs, signal);

@@ -49,10 +49,10 @@ describe('a leader resigns', () => {
     expect(since({ pg: hanging(10) }, before)).toBeNull();
   });
 
-  it('while a handover waits for a checkpoint that the disk does not finish', () => {
-    const handover = { job: { kind: 'handover', action: 'switchover', candidate: 'b' }, sinceMs: NOW_MS - 9000 } as unknown as Scene['job'];
-    expect(since({ pg: hanging(5000), job: handover! })).toBe(NOW_MS);
-    expect(since({ pg: hanging(4999), job: handover! })).toBeNull();
+  it.each(['handover', 'restart'])('while a %s waits for a checkpoint that the disk does not finish', (kind) => {
+    const job = { job: { kind }, startedAtMs: NOW_MS - 9000 } as unknown as NonNullable<Scene['job']>;
+    expect(since({ pg: hanging(5000), job })).toBe(NOW_MS);
+    expect(since({ pg: hanging(4999), job })).toBeNull();
   });
 
   it.each<[string, Scene]>([

@@ -24,8 +24,8 @@ function cannotServe(c: Context): boolean {
  */
 export function resigningSince(c: Context): number | null {
   const { view, m, o } = c;
-  // A handover waits for its checkpoint, which waits for the disk.
-  const isFree = o.job === null || (o.job.job.kind === 'handover' && diskHangs(c));
+  // These wait for their checkpoint, which waits for the disk.
+  const isFree = o.job === null || ((o.job.job.kind === 'handover' || o.job.job.kind === 'restart') && diskHangs(c));
   const leads = c.lockMine && c.mayLeadNow && !c.paused && isFree;
   if (view === null || !leads || quorumFence(view, o.settings.dynamic) === null || !cannotServe(c)) return null;
   return m.resigningSinceMs ?? (possibleSuccessors(c, view, { despiteLag: true }).length > 0 ? o.nowMs : null);
