@@ -45,7 +45,7 @@ test('below a directory of root’s, a cluster is made and cloned, and a former 
     await noMarks(node);
   }
   const [sender] = await old.sql<{ pid: number }>('select pid from pg_stat_replication');
-  process.kill(sender!.pid, 'SIGSTOP');
+  await old.freezePart(sender!.pid);
   await old.sql('insert into writes values (1)');
   await old.killAll();
   const successor = await cluster.waitForLeader({ not: old.name });

@@ -113,7 +113,7 @@ describe('the last commits lie on one replica only', () => {
     const writer = cluster.writer();
     await writer.next();
     const receiver = behind!.childOfPostmaster('walreceiver');
-    process.kill(receiver, 'SIGSTOP');
+    await behind!.freezePart(receiver);
     try {
       await writer.next();
       await old.killPostmaster();

@@ -88,32 +88,35 @@ test('a stand-alone standby under a member’s name is noticed, named, not count
   const leader = of.node(await of.waitHealthy());
   const [victim, other] = of.others(leader.name) as [ClusterNode, ClusterNode];
   await startStranger(of, leader, victim.name);
-  const { pid, address } = await of.eventually('the stranger streams', 20_000, async () => {
+  const { pid, address } = await of.eventually('the stranger streams', 40_000, async () => {
     const [row] = await strangersOn(leader, victim.name);
     return row === undefined ? { missing: 'it does not' } : { value: row };
   });
 
-  await of.until('its name has left the synchronous set', 5000, async () => (await syncNames(leader)) === `ANY 1 (${other.name})`);
-  const told = (await leader.rest('/patroni'))?.body?.['regent'] as { readonly strangers: readonly string[] };
-  expect(told.strangers).toHaveLength(1);
-  expect(told.strangers[0]).toContain(`under the name of ${victim.name}: walsender ${pid}, from ${address}`);
-  const health = await of.ctl(['health', '--no-haproxy']);
-  expect(health.code).toBe(2);
-  expect(health.stdout).toContain(`walsender ${pid}, from ${address}`);
-  expect(leader.log().split(`walsender ${pid}, from`)).toHaveLength(2);
+  await of.until('its name has left the synchronous set', 20_000, async () => (await syncNames(leader)) === `ANY 1 (${other.name})`);
+  const told = await of.eventually('the leader tells of it', 20_000, async () => {
+    const { strangers } = ((await leader.rest('/patroni'))?.body?.['regent'] ?? {}) as { readonly strangers?: readonly string[] };
+    return strangers === undefined ? { missing: 'it tells of none' } : { value: strangers };
+  });
+  expect(told).toHaveLength(1);
+  expect(told[0]).toContain(`under the name of ${victim.name}: walsender ${pid}, from ${address}`);
+  await of.eventually('health tells of it', 20_000, async () => {
+    const { code, stdout } = await of.ctl(['health', '--no-haproxy']);
+    return code === 2 && stdout.includes(`walsender ${pid}, from ${address}`) ? { value: true } : { missing: stdout };
+  });
 
   // Only the stranger confirms from now on.
   for (const node of [victim, other]) {
     const receiver = node.childOfPostmaster('walreceiver');
-    process.kill(receiver, 'SIGSTOP');
     frozen.add(receiver);
+    await node.freezePart(receiver);
   }
   const client = await leader.connect(20_000);
   let isAcknowledged = false;
   const insert = client.query('insert into writes values (1)').then(() => {
     isAcknowledged = true;
   });
-  await of.until('the stranger has the row', 5000, async () => (await strangersOn(leader, victim.name)).some(({ flushed }) => flushed));
+  await of.until('the stranger has the row', 20_000, async () => (await strangersOn(leader, victim.name)).some(({ flushed }) => flushed));
   await delay(1500);
   expect(isAcknowledged).toBe(false);
   for (const receiver of frozen) process.kill(receiver, 'SIGCONT');
@@ -122,10 +125,11 @@ test('a stand-alone standby under a member’s name is noticed, named, not count
   await client.end();
 
   await of.configure({ terminate_strangers: true });
-  await of.until('its walsender is ended', 10_000, async () => (await strangersOn(leader, victim.name)).every((row) => row.pid !== pid));
+  expect(leader.log().split(`walsender ${pid}, from`), 'said once').toHaveLength(2);
+  await of.until('its walsender is ended', 30_000, async () => (await strangersOn(leader, victim.name)).every((row) => row.pid !== pid));
   await of.until(
     'the members stream',
-    5000,
+    30_000,
     async () => (await leader.sql('select 1 from pg_replication_slots where active')).length === 2,
   );
 });
@@ -143,7 +147,7 @@ test('names that PostgreSQL cuts become synchronous; slots that hold an xmin, ar
   });
   const of = cluster;
   for (const node of of.nodes) node.start();
-  const old = of.node(await of.waitForLeader({ timeoutMs: 40_000 }));
+  const old = of.node(await of.waitForLeader({ timeoutMs: 90_000 }));
   const standbys = of.others(old.name);
   const called = (nodes: readonly ClusterNode[]) => nodes.map(({ name }) => names[name]!).sort();
   const isSynchronous = (leader: ClusterNode, nodes: readonly ClusterNode[]) =>
@@ -157,12 +161,12 @@ test('names that PostgreSQL cuts become synchronous; slots that hold an xmin, ar
 
   const slots = (node: ClusterNode, where: string) =>
     node.sql<{ name: string }>(`select slot_name as name from pg_replication_slots where ${where}`);
-  await of.until('feedback holds an xmin in both slots', 15_000, async () => (await slots(old, 'xmin is not null')).length === 2);
+  await of.until('feedback holds an xmin in both slots', 30_000, async () => (await slots(old, 'xmin is not null')).length === 2);
   await old.sql("select pg_create_logical_replication_slot('by_hand', 'pgoutput')");
   const asked = await old.rest('/switchover', { method: 'POST', body: { leader: names[old.name] }, timeoutMs: 30_000 });
   expect(asked?.status, old.tail(4)).toBe(200);
   const successor = of.node(await of.waitForLeader({ not: old.name }));
-  await of.until('no slot on the former primary holds what nobody advances', 20_000, async () => {
+  await of.until('no slot on the former primary holds what nobody advances', 40_000, async () => {
     const all = await slots(old, 'true').catch(() => []);
     const held = await slots(old, "xmin is not null or slot_type = 'logical'").catch(() => null);
     return held?.length === 0 && all.length === 2;
@@ -172,13 +176,15 @@ test('names that PostgreSQL cuts become synchronous; slots that hold an xmin, ar
   const lost = of.others(successor.name, old.name)[0]!;
   await of.configure({ postgresql: { parameters: { max_slot_wal_keep_size: '16MB' } } });
   await lost.killAll();
-  await of.until('its slot is free', 20_000, async () => (await slots(successor, 'not active')).length === 1);
-  const [slot] = await slots(successor, 'not active');
+  const slot = await of.eventually('its slot is free', 30_000, async () => {
+    const [free, ...more] = await slots(successor, 'not active');
+    return free !== undefined && more.length === 0 ? { value: free } : { missing: `${more.length + 1} are free, or none` };
+  });
   const [before] = await successor.sql<{ lsn: string }>('select pg_current_wal_lsn() as lsn');
   for (let i = 0; i < 6; i++) await successor.sql('insert into things values (1); select pg_switch_wal()', 10_000);
   await successor.sql('checkpoint', 10_000);
-  await of.until('the slot that was lost is made again, and keeps WAL', 15_000, async () => {
-    const where = `slot_name = '${slot!.name}' and wal_status <> 'lost' and restart_lsn > '${before!.lsn}'`;
+  await of.until('the slot that was lost is made again, and keeps WAL', 40_000, async () => {
+    const where = `slot_name = '${slot.name}' and wal_status <> 'lost' and restart_lsn > '${before!.lsn}'`;
     return (await slots(successor, where)).length === 1;
   });
 });

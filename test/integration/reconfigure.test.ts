@@ -7,6 +7,8 @@ import { type Cluster, startCluster } from './support/cluster.ts';
 import type { ClusterNode } from './support/cluster-node.ts';
 import { CALL, closeOpened, open } from './support/etcd-client.ts';
 import { changeLocal, configFile, editLocal, reload } from './support/local-config.ts';
+import { mendAfterFailure } from './support/mend.ts';
+import { PATIENT, undisturbed } from './support/siege.ts';
 import type { Writer } from './support/writer.ts';
 
 let cluster: Cluster;
@@ -19,11 +21,12 @@ beforeAll(async () => {
   });
 });
 afterAll(() => cluster?.close());
+mendAfterFailure(() => cluster);
 
 async function writing(): Promise<{ readonly leader: ClusterNode; readonly writer: Writer }> {
   const leader = cluster.node(await cluster.waitHealthy());
-  const writer = cluster.writer();
-  await writer.next(5000);
+  const writer = cluster.writer(PATIENT);
+  await writer.next();
   return { leader, writer };
 }
 
@@ -54,34 +57,36 @@ describe('cluster-wide settings', () => {
     const { leader, writer } = await writing();
     const running = cluster.nodes.map((node) => node.postmasterPid);
     await edit('-s', 'postgresql.parameters.max_connections=120');
-    await cluster.eventually('every member says so', 10_000, async () => {
-      const pending = (await list()).filter((row) => row['Pending restart'] === '*');
-      return pending.length === 3 ? { value: pending } : { missing: JSON.stringify(pending) };
+    const pending = await cluster.eventually('every member says so', 20_000, async () => {
+      const found = (await list()).filter((row) => row['Pending restart'] === '*');
+      return found.length === 3 ? { value: found } : { missing: JSON.stringify(found) };
     });
-    for (const row of await list()) expect(row['Pending restart reason']).toBe('max_connections: 50->120');
+    for (const row of pending) expect(row['Pending restart reason']).toBe('max_connections: 50->120');
     expect(cluster.nodes.map((node) => node.postmasterPid)).toEqual(running);
     const { code, stdout } = await cluster.ctl(['restart', cluster.scope, '--pending', '--force'], 90_000);
     for (const node of cluster.nodes) expect(stdout).toContain(`Success: restart on member ${node.name}`);
     expect(code).toBe(0);
     expect(await cluster.waitHealthy()).toBe(leader.name);
     for (const node of cluster.nodes) expect(await setting(node, 'max_connections')).toBe('120');
-    await cluster.until('nothing is pending', 10_000, async () => (await list()).every((row) => !row['Pending restart']));
+    await cluster.until('nothing is pending', 20_000, async () => (await list()).every((row) => !row['Pending restart']));
     await cluster.verify(writer);
     console.log(`restart of every member: no write acknowledged for ${Math.round(writer.longestGapMs())} ms`);
   });
 
   test('ttl takes effect at once, on the lease of the leader too, and costs no leadership', async () => {
     const { leader, writer } = await writing();
+    const postmaster = leader.postmasterPid;
     const changedAtMs = performance.now();
     await edit('-s', 'ttl=8', '-s', 'loop_wait=2');
-    await cluster.eventually('the leader key hangs on a lease of 8 s', 10_000, async () => {
-      const seconds = await leaseOfLeader();
+    await cluster.eventually('the leader key hangs on a lease of 8 s', 20_000, async () => {
+      const seconds = await cluster.leaseSeconds();
       return seconds === 8 ? { value: seconds } : { missing: `its lease is of ${seconds} s` };
     });
-    await writer.next(2000);
-    expect(writer.longestGapMs(changedAtMs)).toBeLessThan(1500);
+    await writer.next();
+    undisturbed(writer, changedAtMs);
     await edit('-s', 'ttl=6', '-s', 'loop_wait=1');
     expect(await cluster.waitHealthy()).toBe(leader.name);
+    expect(leader.postmasterPid).toBe(postmaster);
     await cluster.verify(writer);
   });
 
@@ -104,13 +109,12 @@ describe('cluster-wide settings', () => {
     for (const pair of wrong) expect(refused.stderr).toContain(`postgresql.parameters.${pair.split('=')[0]}: PostgreSQL refuses it: `);
     expect(refused.stderr).toContain('invalid value for parameter "work_mem": "8XB" (Valid units for this parameter are');
     const parameters = { work_mem: '8XB' };
-    const byRest = await leader.rest('/config', { method: 'PATCH', body: { postgresql: { parameters } }, timeoutMs: 5000 });
+    const byRest = await leader.rest('/config', { method: 'PATCH', body: { postgresql: { parameters } } });
     expect(byRest?.status).toBe(400);
     expect(await cluster.key('config')).toBe(before);
     const good = await leader.rest('/parameters', {
       method: 'POST',
       body: { work_mem: '8MB', 'any.thing': 'x', TimeZone: 'Europe/Bern' },
-      timeoutMs: 5000,
     });
     expect(Object.keys(good?.body?.['refused'] ?? {})).toEqual(['TimeZone']);
     expect(await cluster.waitHealthy()).toBe(leader.name);
@@ -120,67 +124,53 @@ describe('cluster-wide settings', () => {
   test('synchronous_mode: from quorum to off, to on, and back to quorum', async () => {
     const { leader, writer } = await writing();
     await edit('-s', 'synchronous_mode=off');
-    await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
-    await cluster.until('nobody counts as synchronous', 10_000, async () => (await cluster.key('sync')) === null);
+    await cluster.until('nobody has to confirm', 20_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
+    await cluster.until('nobody counts as synchronous', 20_000, async () => (await cluster.key('sync')) === null);
     await edit('-s', 'synchronous_mode=on');
     const names = (wanted: RegExp) => async () => wanted.test(await setting(leader, 'synchronous_standby_names'));
-    await cluster.until('one has to confirm', 10_000, names(/^node\d$/));
+    await cluster.until('one has to confirm', 20_000, names(/^node\d$/));
     await edit('-s', 'synchronous_mode=quorum');
-    await cluster.until('either has to confirm', 10_000, names(/^ANY 1 \(node\d,node\d\)$/));
+    await cluster.until('either has to confirm', 20_000, names(/^ANY 1 \(node\d,node\d\)$/));
     expect(await cluster.waitHealthy()).toBe(leader.name);
     await cluster.verify(writer);
-    expect(writer.longestGapMs()).toBeLessThan(2000);
+    undisturbed(writer);
   });
 });
-
-/** Seconds of the lease on which the leader key hangs; null: none. */
-async function leaseOfLeader(): Promise<number | null> {
-  const ask = async (path: string, body: object) => {
-    const init = { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(2000) };
-    return (await fetch(`${cluster.etcd.endpoints[0]}${path}`, init)).json();
-  };
-  const key = Buffer.from(`/service/${cluster.scope}/leader`).toString('base64');
-  const { kvs } = (await ask('/v3/kv/range', { key })) as { kvs?: ReadonlyArray<{ lease?: string }> };
-  const lease = kvs?.[0]?.lease;
-  if (lease === undefined) return null;
-  const { grantedTTL } = (await ask('/v3/lease/timetolive', { ID: lease })) as { grantedTTL?: string };
-  return grantedTTL === undefined ? null : Number(grantedTTL);
-}
 
 describe('settings of one node', () => {
   test('synchronous_standby_names among the parameters, as in the tutorial', async () => {
     const { leader, writer } = await writing();
     const chosen = cluster.others(leader.name)[0]!;
     await edit('-s', 'synchronous_mode=off');
-    await cluster.until('nobody counts as synchronous', 10_000, async () => (await cluster.key('sync')) === null);
+    await cluster.until('nobody counts as synchronous', 20_000, async () => (await cluster.key('sync')) === null);
     for (const node of cluster.nodes)
       changeLocal(node, { postgresql: { parameters: { synchronous_commit: 'on', synchronous_standby_names: chosen.name } } });
-    await cluster.eventually(`${chosen.name} confirms`, 10_000, async () => {
+    await cluster.eventually(`${chosen.name} confirms`, 20_000, async () => {
       const rows = await leader.sql<{ application_name: string; sync_state: string }>(
         'select application_name, sync_state from pg_stat_replication',
       );
       const sync = rows.filter((row) => row.sync_state === 'sync').map((row) => row.application_name);
       return sync.length === 1 && sync[0] === chosen.name ? { value: true } : { missing: JSON.stringify(rows) };
     });
-    await writer.next(2000);
+    await writer.next();
     // Once it leads itself it must not wait for itself: every commit would, for ever.
     expect((await cluster.ctl(['switchover', '--candidate', chosen.name, '--force'])).stdout).toContain('Successfully switched over');
-    await writer.ack(`on ${chosen.name}`, 10_000, (ack) => ack.node === chosen.name);
-    await writer.next(2000);
+    await writer.ack(`on ${chosen.name}`, 30_000, (ack) => ack.node === chosen.name);
+    await writer.next();
     expect(await setting(chosen, 'synchronous_standby_names')).toBe('');
-    expect(chosen.log()).toContain('it names this node alone');
+    await cluster.until('its log says why', 10_000, () => chosen.log().includes('it names this node alone'));
     // A member that has just handed over is refused until it is back as a standby.
-    await cluster.until('back to the first leader', 10_000, async () =>
+    await cluster.until('back to the first leader', 60_000, async () =>
       (await cluster.ctl(['switchover', '--candidate', leader.name, '--force'])).stdout.includes('Successfully switched over'),
     );
-    await writer.ack(`on ${leader.name}`, 10_000, (ack) => ack.node === leader.name);
+    await writer.ack(`on ${leader.name}`, 30_000, (ack) => ack.node === leader.name);
     await edit('-s', 'synchronous_mode=quorum');
-    await cluster.until('the list is void', 10_000, async () => (await setting(leader, 'synchronous_standby_names')).startsWith('ANY 1 ('));
-    expect(leader.log()).toContain('ignored as long as synchronous_mode is quorum');
+    await cluster.until('the list is void', 20_000, async () => (await setting(leader, 'synchronous_standby_names')).startsWith('ANY 1 ('));
+    await cluster.until('the log says why', 10_000, () => leader.log().includes('ignored as long as synchronous_mode is quorum'));
     await edit('-s', 'synchronous_mode=off');
     for (const node of cluster.nodes)
       changeLocal(node, { postgresql: { parameters: { synchronous_commit: null, synchronous_standby_names: null } } });
-    await cluster.until('nobody has to confirm', 10_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
+    await cluster.until('nobody has to confirm', 20_000, async () => (await setting(leader, 'synchronous_standby_names')) === '');
     await cluster.verify(writer);
   });
 
@@ -188,14 +178,14 @@ describe('settings of one node', () => {
     const { leader, writer } = await writing();
     const [middle, leaf] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
     const streamsFrom = (source: ClusterNode) =>
-      cluster.eventually(`${leaf.name} streams from ${source.name}`, 20_000, async () => {
+      cluster.eventually(`${leaf.name} streams from ${source.name}`, 40_000, async () => {
         const [row] = await leaf.sql<{ port: number; status: string }>('select sender_port as port, status from pg_stat_wal_receiver');
         const there = row?.port === source.place.postgresPort && row.status === 'streaming';
         return there ? { value: true } : { missing: JSON.stringify(row ?? null) };
       });
     // Where the slot is, WAL waits for the leaf: with its source, and there alone it is in use.
     const slotInUse = (source: ClusterNode) =>
-      cluster.until(`the slot of ${leaf.name} is in use on ${source.name}`, 10_000, async () => {
+      cluster.until(`the slot of ${leaf.name} is in use on ${source.name}`, 20_000, async () => {
         const [slot] = await source.sql<{ active: boolean }>(`select active from pg_replication_slots where slot_name = '${leaf.name}'`);
         return slot?.active === true;
       });
@@ -207,11 +197,12 @@ describe('settings of one node', () => {
     await streamsFrom(middle);
     await slotInUse(middle);
     // The tool reads the leaf's own key, which the leaf writes once its round has seen the stream.
-    await cluster.until('the tool says so', 10_000, async () => {
+    await cluster.until('the tool says so', 20_000, async () => {
       const row = (await list()).find(({ Member }) => Member === leaf.name);
       return row?.State === 'streaming' && row.Tags?.replicatefrom === middle.name;
     });
-    expect((await cluster.ctl(['topology'])).stdout).toMatch(new RegExp(`\\+ ${middle.name}[^+]*\\| +\\+ ${leaf.name}`));
+    const below = new RegExp(`\\+ ${middle.name}[^+]*\\| +\\+ ${leaf.name}`);
+    await cluster.until('topology draws it so', 10_000, async () => below.test((await cluster.ctl(['topology'])).stdout));
     await middle.killAll();
     await streamsFrom(leader);
     await slotInUse(leader);
@@ -246,7 +237,7 @@ test('a setting that stops PostgreSQL from starting is corrected: it starts at o
   reload(replica);
   await cluster.until(
     'it is known to wait for a restart',
-    5000,
+    20_000,
     async () => 'pending_restart' in ((await replica.rest('/patroni'))?.body ?? {}),
   );
   expect(await cluster.ctl(['restart', cluster.scope, replica.name, '--force'], 60_000)).toMatchObject({
@@ -254,12 +245,18 @@ test('a setting that stops PostgreSQL from starting is corrected: it starts at o
     stdout: expect.stringContaining('Failed: restart'),
   });
   // By the third failure it is held off for four seconds.
-  await cluster.until('it has failed three times', 20_000, () => failures(before) >= 3);
-  await cluster.until('it says so', 2000, async () => (await told()).includes('failed to start postgres'));
+  await cluster.until('it has failed three times', 40_000, () => failures(before) >= 3);
+  await cluster.until('it says so', 10_000, async () => (await told()).includes('failed to start postgres'));
+  const mended = replica.log().length;
   changeLocal(replica, { postgresql: { parameters: { shared_buffers: null } } });
-  const mendedAtMs = performance.now();
-  await cluster.until('it runs', 3500, async () => (await replica.rest('/patroni'))?.body?.['state'] === 'running');
-  console.log(`a mended setting: PostgreSQL runs after ${Math.round(performance.now() - mendedAtMs)} ms`);
+  await cluster.until('it runs', 30_000, async () => (await replica.rest('/patroni'))?.body?.['state'] === 'running');
+  // By the agent's own times: how long PostgreSQL takes to start is the machine's.
+  const [read, starts] = ['configuration read again', 'restarting after failure in progress'].map((words) =>
+    replica.loggedAtMs(words, mended),
+  );
+  const tookMs = starts! - read!;
+  console.log(`a mended setting: PostgreSQL is started after ${tookMs} ms`);
+  expect(tookMs).toBeLessThan(2500);
   expect(await cluster.waitHealthy()).toBe(leader.name);
   await cluster.verify(writer);
 });
@@ -280,23 +277,25 @@ test('a member that is removed for good is forgotten with its slot, and a key of
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toContain(`Success: ${goes.name} is forgotten`);
   for (const node of [leader, stays])
-    await cluster.until(`${node.name} has dropped the slot`, 10_000, async () => !(await slots(node)).includes(goes.name));
+    await cluster.until(`${node.name} has dropped the slot`, 20_000, async () => !(await slots(node)).includes(goes.name));
   expect((await forget('rubbish')).stdout).toContain('Success: rubbish is forgotten');
 
   // Several rounds of the leader and the others, in which each would make again what it remembers.
   const position = async () => (JSON.parse((await cluster.key('status')) ?? '{}') as { optime?: number }).optime;
   for (let round = 0; round < 3; round += 1) {
     const before = await position();
-    await cluster.until('the leader has written /status again', 10_000, async () => (await position()) !== before);
+    await cluster.until('the leader has written /status again', 20_000, async () => (await position()) !== before);
     for (const node of [leader, stays]) expect(await slots(node)).not.toEqual(expect.arrayContaining([goes.name]));
     for (const node of [leader, stays]) expect(await slots(node)).not.toContain('rubbish');
   }
-  const health = await cluster.ctl(['health', cluster.scope, '--no-haproxy', '-f', 'json']);
-  expect([health.code, health.stdout.includes(goes.name)]).toEqual([0, false]);
+  await cluster.eventually('health knows nothing of it', 20_000, async () => {
+    const { code: found, stdout: health } = await cluster.ctl(['health', cluster.scope, '--no-haproxy', '-f', 'json']);
+    return found === 0 && !health.includes(goes.name) ? { value: true } : { missing: health };
+  });
 
   goes.start();
   expect(await cluster.waitHealthy(60_000)).toBe(leader.name);
-  await cluster.until('its slot is there again', 10_000, async () => (await slots(leader)).includes(goes.name));
+  await cluster.until('its slot is there again', 20_000, async () => (await slots(leader)).includes(goes.name));
   await cluster.verify(writer);
 });
 
@@ -310,7 +309,7 @@ function agentWith(node: ClusterNode, file: string): Promise<Outcome> {
   chownSync(file, node.place.owner.uid, node.place.owner.gid);
   const [program, ...words] = [...node.place.command.slice(0, -1), file];
   return new Promise((resolve) => {
-    const options = { ...node.place.owner, cwd: node.place.directory, timeout: 20_000 };
+    const options = { ...node.place.owner, cwd: node.place.directory, timeout: 60_000 };
     execFile(program!, words, options, (error, _stdout, stderr) => resolve({ code: error?.code, stderr }));
   });
 }
@@ -366,20 +365,20 @@ describe('a broken file', () => {
     expect(told).toContain(`Failed: reload for member ${leader.name}, the configuration was not reloaded`);
     expect(told).toContain(`${file}:${lines[0]}:`);
     reload(leader);
-    await cluster.until('the log says so', 5000, () => leader.log().includes('the old one stays in force'));
-    for (const line of lines) expect(leader.log()).toMatch(new RegExp(`${file}:${line}:\\d+: \\w+`));
-    await writer.next(1000);
+    const known = [/the old one stays in force/, ...lines.map((line) => new RegExp(`${file}:${line}:\\d+: \\w+`))];
+    await cluster.until('the log says so', 20_000, () => known.every((line) => line.test(leader.log())));
+    await writer.next();
     writeFileSync(file, before);
     changeLocal(leader, { postgresql: { parameters: { work_mem: '5MB' } } });
-    await cluster.until('the mended file is taken', 5000, async () => (await setting(leader, 'work_mem')) === '5MB');
+    await cluster.until('the mended file is taken', 20_000, async () => (await setting(leader, 'work_mem')) === '5MB');
     expect(await cluster.waitHealthy()).toBe(leader.name);
     // What needs a restart of the agent waits, and the rest of the same file does not wait for it.
     editLocal(leader, { etcd3: { hosts: '127.0.0.1:1' }, postgresql: { parameters: { work_mem: '6MB' } } });
     const partly = (await cluster.ctl(['reload', cluster.scope, leader.name, '--force'])).stdout;
     expect(partly).toContain(`Reload request received for member ${leader.name}`);
     expect(partly).toContain(`Member ${leader.name}: not in force before the agent is restarted: etcd3.hosts\n`);
-    await cluster.until('the rest is taken', 5000, async () => (await setting(leader, 'work_mem')) === '6MB');
-    expect(leader.log()).toContain('not in force before the agent is restarted: etcd3.hosts');
+    await cluster.until('the rest is taken', 20_000, async () => (await setting(leader, 'work_mem')) === '6MB');
+    await cluster.until('the log says so', 10_000, () => leader.log().includes('not in force before the agent is restarted: etcd3.hosts'));
     writeFileSync(file, before);
     expect(await cluster.waitHealthy()).toBe(leader.name);
     await cluster.verify(writer);

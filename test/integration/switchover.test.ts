@@ -209,7 +209,7 @@ describe('a switchover that cannot be', () => {
   test('because the candidate lags', async () => {
     const { leader, first, writer } = await writing();
     const [receiver] = await first.sql<{ pid: number }>('select pid from pg_stat_wal_receiver');
-    process.kill(receiver!.pid, 'SIGSTOP');
+    await first.freezePart(receiver!.pid);
     try {
       await leader.sql(`create table filler as select repeat(md5(i::text), 30) from generate_series(1, 5000) i`);
       const [end] = await leader.sql<{ lsn: string }>(`select pg_current_wal_lsn() - '0/0' as lsn`);
