@@ -44,7 +44,7 @@ export class Checkers {
   readonly #backoffs: Backoffs;
   readonly #follows: Follows;
   readonly watches: Watches;
-  readonly standbyClusters: StandbyClusters;
+  readonly #standbyClusters: StandbyClusters;
   #holder: string | null = null;
   /**
    * When members left etcd, and which have been gone for longer than member_slots_ttl: no node
@@ -70,7 +70,7 @@ export class Checkers {
     this.#backoffs = new Backoffs(world, report);
     this.#follows = new Follows(world, report);
     this.watches = new Watches(world);
-    this.standbyClusters = new StandbyClusters(world, report);
+    this.#standbyClusters = new StandbyClusters(world, report);
     world.etcd.listeners.add(({ key, deleted }) => this.#onKey(key, deleted));
   }
 
@@ -101,7 +101,7 @@ export class Checkers {
   afterEvent(): void {
     this.takeOvers.look();
     this.writers.look();
-    this.standbyClusters.look();
+    this.#standbyClusters.look();
   }
 
   onServer(server: SimServer, event: ServerEvent): void {
@@ -116,12 +116,12 @@ export class Checkers {
         this.fences.checkOpened(server);
         this.#admissions.checkOpened(server);
         this.#follows.opened(server);
-        this.standbyClusters.checkOpened(server);
+        this.#standbyClusters.checkOpened(server);
       } else {
         this.writers.checkPromotion(server);
         this.elections.checkPromotion(server);
         this.failsafe.checkPromotion(server);
-        this.standbyClusters.checkPromotion(server);
+        this.#standbyClusters.checkPromotion(server);
       }
     }
   }
@@ -155,10 +155,7 @@ export class Checkers {
   #onKey(key: string, deleted: boolean): void {
     if (key === 'sync' || key === 'leader') this.takeOvers.keyChanged();
     if (key === 'sync') this.promises.syncChanged();
-    if (key === 'config') {
-      this.promises.policyChanged();
-      this.standbyClusters.policyChanged();
-    }
+    if (key === 'config') this.promises.policyChanged();
     if (key.startsWith('members/')) this.#onMember(key.slice('members/'.length), deleted);
     if (key !== 'leader') return;
     this.elections.keyChanged();

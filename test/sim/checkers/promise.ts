@@ -72,7 +72,6 @@ export class Promises {
   syncChanged(): void {
     const sync = this.#sync();
     if (sync === null) {
-      this.#leftToOutside();
       this.#lapse();
       this.#bound.clear();
       return;
@@ -83,22 +82,6 @@ export class Promises {
     this.#giveUpFor(server);
     const commit = this.#last.get(server.position.branch);
     if (commit !== undefined && this.#bound.get(sync.leader) === server.process) this.#checkElectors(sync, commit);
-  }
-
-  /**
-   * The leader of a standby cluster has deleted /sync: what it has now comes from outside. It had
-   * all that was promised, so that only what the server outside lacks may be gone.
-   */
-  #leftToOutside(): void {
-    const { outside, orders, holder, checkers } = this.#world;
-    if (orders.mode === 'off' || holder === null || !orders.followsRemote) return;
-    if (!checkers.standbyClusters.hasStreamed(holder)) this.#report('S8', `/sync is deleted, and ${holder} has not streamed from outside`);
-    if (outside === null) return;
-    const { server } = this.#world.node(holder);
-    for (const commit of this.#last.values())
-      if (has(outside.server, commit) && !has(server, commit))
-        this.#report('S1', `${holder} follows the server outside without the commit at ${commit.lsn}, acknowledged by ${commit.node}`);
-    this.#last.clear();
   }
 
   /** S8: those who could elect a successor without any of them having the commit are too few. */
@@ -164,21 +147,9 @@ export class Promises {
 
   /** S12: what this node had is somewhere else as well. Called before its directory goes. */
   checkRemoval(server: SimServer): void {
-    this.#yieldToOutside(server);
     for (const commit of this.#last.values()) {
       if (server.dir === 'missing' || !has(server, commit) || this.elsewhere(commit, server)) continue;
       this.#report('S12', `${server.name} gives up the only copy of the commit at ${commit.lsn}, acknowledged by ${commit.node}`);
-    }
-  }
-
-  /** The operator who demotes a cluster says that the server outside is right. */
-  #yieldToOutside({ name }: SimServer): void {
-    const { outside, orders, holder } = this.#world;
-    if (outside === null || !orders.followsRemote || holder !== name) return;
-    for (const [branch, commit] of [...this.#last]) {
-      if (has(outside.server, commit)) continue;
-      this.#givenUp.add(branch);
-      this.#last.delete(branch);
     }
   }
 

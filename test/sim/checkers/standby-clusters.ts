@@ -17,30 +17,12 @@ export class StandbyClusters {
   /** Since when the agent that runs there has known it. */
   readonly #knownSince = new Map<Machine, number>();
 
-  /** Members that have streamed from the server outside since the cluster was told to follow it. */
-  readonly #streamed = new Set<string>();
-  #follows = false;
-
   constructor(world: World, report: Report) {
     this.#world = world;
     this.#report = report;
   }
 
-  policyChanged(): void {
-    const { followsRemote } = this.#world.orders;
-    if (followsRemote && !this.#follows) this.#streamed.clear();
-    this.#follows = followsRemote;
-  }
-
-  /** Only then it has the history of that server, and nothing of before counts any more. */
-  hasStreamed(name: string): boolean {
-    return this.#streamed.has(name);
-  }
-
   look(): void {
-    const { outside } = this.#world;
-    if (outside !== null && this.#follows)
-      for (const { name, server } of this.#world.machines) if (server.replication.source === outside.server) this.#streamed.add(name);
     for (const machine of this.#world.machines) {
       if (!knows(machine)) this.#knownSince.delete(machine);
       else if (!this.#knownSince.has(machine)) this.#knownSince.set(machine, this.#world.sim.now);
