@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { commandLines } from './support/command-lines.ts';
 import { whyNoMounts } from './support/mounts.ts';
 import { whyNoNetwork } from './support/network.ts';
@@ -21,12 +21,19 @@ const BESIDE_MS = 120_000;
 const obstacle = whyNoNetwork() ?? whyNoMounts();
 if (obstacle !== null) console.log(`chaos is skipped: ${obstacle}`);
 
+const started: ChaosProcess[] = [];
+/** One that a test has given up ends itself, and takes along what it has made. */
+afterEach(async () => {
+  for (const chaos of started.splice(0)) await chaos.end();
+}, 120_000);
+
 class ChaosProcess {
   readonly child: ChildProcess;
   text = '';
 
   constructor(args: readonly string[]) {
     this.child = spawn(REGENT, ['chaos', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    started.push(this);
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (this.text += text));
   }
 
@@ -42,6 +49,13 @@ class ChaosProcess {
     if (this.child.exitCode !== null) return this.child.exitCode;
     const [code] = await once(this.child, 'close', { signal: AbortSignal.timeout(timeoutMs) });
     return code;
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = once(this.child, 'exit');
+    this.child.kill('SIGINT');
+    await gone;
   }
 
   get directory(): string {
