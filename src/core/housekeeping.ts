@@ -36,6 +36,9 @@ export interface Work {
   readonly watchMembers: boolean;
 }
 
+/** How soon a restored node that streams looks again whether it has all that the leader had. */
+const CATCHES_UP_MS = 500;
+
 const none: Work = { wanted: null, wakeInMs: null, watchMembers: false };
 
 export function chores(c: Context): Work {
@@ -72,7 +75,8 @@ export function chores(c: Context): Work {
   // The files wait, and what was in their way still is.
   if (filesAreStale(c) && filesWait(c, leads)) wanted.push({ kind: 'files', effects: [] });
   else add('files', configure(c, step?.effects ?? []));
-  if (c.o.pg.restored === true && hasCaughtUp(c)) add('caught-up', { kind: 'mark-caught-up' });
+  const catchesUp = c.o.pg.restored === true && !hasCaughtUp(c);
+  if (c.o.pg.restored === true && !catchesUp) add('caught-up', { kind: 'mark-caught-up' });
   add('slots', slotPlan(c));
   add('logical-slots', logicalWork(c));
   if (leads && c.m.checkpointPending) add('checkpoint', { kind: 'checkpoint' });
@@ -82,6 +86,9 @@ export function chores(c: Context): Work {
     else if (step.waiting || step.effects.length > 0) wakeInMs = 100;
     else if (awaitsReply(c)) wakeInMs = 1000;
   }
+  // The leader counts on a standby as soon as it streams. This one has no vote before it says that
+  // it has caught up: meanwhile nobody could succeed that leader.
+  if (catchesUp && c.o.pg.sql?.receiver?.status === 'streaming') wakeInMs = CATCHES_UP_MS;
   // A commit waits for a standby that has gone, or wants to go, until this leader lets it off. So
   // the standby's own word must not wait for the next round.
   return { wanted, wakeInMs, watchMembers: leads && c.o.settings.dynamic.synchronousMode !== 'off' };

@@ -72,7 +72,10 @@ async function query<T extends pg.QueryResultRow>(port: number, text: string, va
   }
 }
 
-/** One leader, everybody else streaming from it. */
+/**
+ * One leader, everybody else streaming from it, each with a vote: a primary that was killed has
+ * none until it has caught up.
+ */
 async function isWhole(): Promise<string | null> {
   const leader = await findLeader(plan);
   if (leader === null) return null;
@@ -81,7 +84,8 @@ async function isWhole(): Promise<string | null> {
     members?: Array<{ role: string; state: string }>;
   };
   const streaming = members.filter((member) => member.role !== 'leader' && member.state === 'streaming').length;
-  return streaming === plan.nodes.length - 1 ? leader : null;
+  const words = await Promise.all(plan.nodes.map(async ({ restPort }) => (await httpGet(restPort, '/patroni'))?.body ?? ''));
+  return streaming === plan.nodes.length - 1 && !words.some((word) => word.includes('"restored": true')) ? leader : null;
 }
 
 function noteSegments(): void {

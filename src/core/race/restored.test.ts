@@ -85,4 +85,16 @@ describe('the mark', () => {
     expect(asked({ view: led, pg: follower(1000, 1000) }).kinds).toContain('mark-caught-up');
     expect(asked({ view: led, pg: { ...follower(1000, 1000), restored: false } }).kinds).not.toContain('mark-caught-up');
   });
+
+  it('is looked at again within half a second while the node streams: without its vote nobody may lead', () => {
+    const led = view({ leaderName: 'b' });
+    const wakesInMs = (own: NonNullable<Scene['pg']>) => {
+      const o = observation({ view: led, pg: own });
+      const { wakeAtMs } = decide(o, memory());
+      return wakeAtMs === null ? null : wakeAtMs - o.nowMs;
+    };
+    expect(wakesInMs(follower(900, 1000))).toBe(500);
+    expect(wakesInMs({ ...follower(900, 1000), restored: false })).toBeNull();
+    expect(wakesInMs(follower(1000, 1000))).toBeNull();
+  });
 });
