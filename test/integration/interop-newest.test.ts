@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { patroniOf } from '../../tools/suite/releases/find.ts';
+import { mendAfterFailure } from './support/mend.ts';
 import { type MixedCluster, type Program, startMixed } from './support/patroni.ts';
 import { type Allowed, answersOf, compareRest, unused } from './support/rest-differences.ts';
 
@@ -25,6 +26,7 @@ beforeAll(async () => {
   mixed = await startMixed({ programs: ['patroni', 'patroni', 'patroni'], release: newest, dynamic });
 });
 afterAll(() => mixed?.close());
+mendAfterFailure(() => mixed);
 
 /** A test that is left out says why. */
 function needsPatroni(context: TestContext): void {
@@ -41,11 +43,11 @@ async function handOver(names: readonly string[], to: Program): Promise<void> {
   const leader = await mixed.waitHealthy();
   const before = postmasters();
   const writer = mixed.cluster.writer();
-  await writer.next(5000);
+  await writer.next();
   const begunAtMs = performance.now();
   for (const [i, name] of names.entries()) await mixed.handOver([name], to, i % 2 === 0 ? 'patronictl' : 'regentctl');
-  await writer.next(5000);
-  expect(await mixed.cluster.leader()).toBe(leader);
+  await writer.next();
+  expect(await mixed.cluster.waitForLeader()).toBe(leader);
   expect(postmasters()).toEqual(before);
   const [tookMs, gapMs] = [performance.now() - begunAtMs, writer.longestGapMs(begunAtMs)].map(Math.round);
   await mixed.cluster.verify(writer);
@@ -67,17 +69,17 @@ async function switchover(tool: 'patronictl' | 'regentctl', candidate: string): 
   // A member that has no vote yet is refused.
   await votersAre(leader);
   const writer = mixed.cluster.writer();
-  await writer.next(5000);
+  await writer.next();
   const printed = await mixed.mustRun(tool, ['switchover', 'itest', '--leader', leader, '--candidate', candidate, '--force']);
   expect(printed).toContain(`Successfully switched over to "${candidate}"`);
-  await writer.ack(`on ${candidate}`, 10_000, (ack) => ack.node === candidate);
+  await writer.ack(`on ${candidate}`, 30_000, (ack) => ack.node === candidate);
   await mixed.waitHealthy(candidate);
   await mixed.cluster.verify(writer);
 }
 
 /** Every member but the leader has a vote in `/sync`. */
 const votersAre = (leader: string) =>
-  mixed.cluster.eventually(`/sync names all but ${leader}`, 20_000, async () => {
+  mixed.cluster.eventually(`/sync names all but ${leader}`, 40_000, async () => {
     const sync = await mixed.sync();
     const wanted = NAMES.filter((name) => name !== leader).join();
     return sync?.leader === leader && sync.sync_standby === wanted && sync.quorum === 1
@@ -90,10 +92,10 @@ async function failOver(): Promise<void> {
   const leader = await mixed.waitHealthy();
   await votersAre(leader);
   const writer = mixed.cluster.writer();
-  await writer.next(5000);
+  await writer.next();
   await mixed.killAll(leader);
-  const successor = await mixed.cluster.waitForLeader({ not: leader, timeoutMs: 40_000 });
-  await writer.ack('on the successor', 10_000, (ack) => ack.node === successor);
+  const successor = await mixed.cluster.waitForLeader({ not: leader, timeoutMs: 90_000 });
+  await writer.ack('on the successor', 30_000, (ack) => ack.node === successor);
   mixed.start(leader);
   await mixed.waitHealthy(successor);
   await mixed.cluster.verify(writer);
@@ -110,7 +112,7 @@ async function fed(name: string): Promise<number[]> {
 
 /** The members restart one after another to take a copy. */
 const haveSlot = (wanted: boolean) =>
-  mixed.cluster.until(`the logical slot is ${wanted ? '' : 'not '}on every node`, 40_000, async () => {
+  mixed.cluster.until(`the logical slot is ${wanted ? '' : 'not '}on every node`, 60_000, async () => {
     const found = await Promise.all(
       NAMES.map((name) =>
         mixed
@@ -138,7 +140,7 @@ test('one node of Regent in a cluster of Patroni: its REST API is Patroni’s; s
   expect(compareRest(await answers('node2', 'replica', 'node1'), await answers('node3', 'replica', 'node1'), 'new', used)).toEqual([]);
   const ofPatroni = await answers('node1', 'leader', 'node1');
   const writer = mixed.cluster.writer();
-  await writer.next(5000);
+  await writer.next();
   const seen = new Set(await fed('node1'));
   await switchover('regentctl', 'node3');
   for (const id of await fed('node3')) seen.add(id);
@@ -147,7 +149,7 @@ test('one node of Regent in a cluster of Patroni: its REST API is Patroni’s; s
   expect(compareRest(ofPatroni, await answers('node3', 'leader', 'node3'), 'new', used)).toEqual([]);
   expect(unused(used, 'new')).toEqual([]);
   await switchover('patronictl', 'node1');
-  await writer.next(5000);
+  await writer.next();
   await writer.stop();
   for (const id of await fed('node1')) seen.add(id);
   expect(writer.acks.filter(({ id }) => !seen.has(id))).toEqual([]);
@@ -194,7 +196,7 @@ test('all of etcd is stopped for longer than a lease, and the leader goes on by 
   await votersAre(leader);
   const { etcd } = mixed.cluster;
   const writer = mixed.cluster.writer({ patienceMs: 5000 });
-  await writer.next(5000);
+  await writer.next();
   await Promise.all(etcd.members.map((member) => member.kill()));
   const stoppedAtMs = performance.now();
   await writer.ack('past the lease', 60_000, ({ atMs }) => atMs > stoppedAtMs + 26_000);

@@ -35,9 +35,9 @@ describe.skipIf(version === null)(`a standby cluster with Patroni ${version ?? '
   });
 
   const answers = (node: ClusterNode, path: string) =>
-    other.until(`${node.name} answers ${path}`, 40_000, async () => (await node.rest(path))?.status === 200);
+    other.until(`${node.name} answers ${path}`, 60_000, async () => (await node.rest(path))?.status === 200);
   const follows = (node: ClusterNode, source: ClusterNode) =>
-    other.until(`${node.name} follows ${source.name}`, 20_000, async () => {
+    other.until(`${node.name} follows ${source.name}`, 40_000, async () => {
       const [receiver] = await node.sql('select sender_port from pg_stat_wal_receiver').catch(() => []);
       return receiver?.['sender_port'] === source.place.postgresPort;
     });
@@ -58,6 +58,7 @@ describe.skipIf(version === null)(`a standby cluster with Patroni ${version ?? '
     await answers(theirs, '/standby_leader');
     await follows(ours, theirs);
     await follows(theirs, main.nodes[0]!);
+    await answers(ours, '/replica');
     expect((await other.ctl(['switchover', '--force', '--candidate', 'node1'])).code).toBe(0);
     await answers(ours, '/standby_leader');
     await follows(theirs, ours);
