@@ -35,14 +35,6 @@ export const outsideFaults: Readonly<Record<string, Fault>> = {
       });
     },
   }),
-  /** The address leads to a server of quite another cluster, until its operator sees that. */
-  'outside-exchange': fault({
-    draw: (rng) => ({ forMs: drawMs(rng, 2000, 20_000) }),
-    apply: (world, { forMs }) => {
-      const putRight = world.outside?.exchange(world);
-      if (putRight !== undefined) world.sim.after(forMs, putRight);
-    },
-  }),
   /**
    * early: the other site is opened while this one still leads, as where it seems to be lost.
    * Otherwise it is once it has all that was written here, or after a while.
@@ -80,6 +72,17 @@ export const outsideFaults: Readonly<Record<string, Fault>> = {
 };
 
 export const stagedOutsideFaults: Readonly<Record<string, Fault>> = {
+  /**
+   * The address leads to a server of quite another cluster, until its operator sees that. A leader
+   * refuses the setting then, and goes on, which checkers/standby-clusters.ts does not know of.
+   */
+  'outside-exchange': fault({
+    draw: (rng) => ({ forMs: drawMs(rng, 2000, 20_000) }),
+    apply: (world, { forMs }) => {
+      const putRight = world.outside?.exchange(world);
+      if (putRight !== undefined) world.sim.after(forMs, putRight);
+    },
+  }),
   /**
    * The other site is opened while this one goes on, and one member gets nothing of what is written
    * here meanwhile. Then the cluster is to follow the other site.
