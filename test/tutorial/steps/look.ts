@@ -20,7 +20,14 @@ export function look(walk: Walk): void {
 async function healthScript(block: OpenBlock, stack: Stack): Promise<void> {
   const script = block.script();
   stack.write(script.name, script.text);
-  const well = await stack.type(`bash ${script.name}`);
+  // A replica may be replaying something at that moment.
+  const lags = (output: string) => NODES.filter((node) => !new RegExp(`^${node}:\\s+0$`, 'm').test(output));
+  let well = await stack.type(`bash ${script.name}`);
+  await stack.until('nobody lags', 30_000, async () => {
+    if (lags(well.output).length === 0) return null;
+    well = await stack.type(`bash ${script.name}`);
+    return well.output;
+  });
   expect(well.code).toBe(0);
   const parts = [
     '=== Patroni Cluster Health Check ===',
@@ -38,7 +45,6 @@ async function healthScript(block: OpenBlock, stack: Stack): Promise<void> {
       .sort(),
   ).toEqual(['Leader', 'Replica', 'Replica']);
   for (const member of ['etcd1', 'etcd2', 'etcd3']) expect(well.output).toMatch(new RegExp(`^${member}:2379 is healthy`, 'm'));
-  for (const node of NODES) expect(well.output).toMatch(new RegExp(`^${node}:\\s+0$`, 'm'));
 
   await stack.type('docker-compose stop patroni1');
   const ill = await stack.type(`bash ${script.name}`);

@@ -18,6 +18,10 @@ const sure = { prompt: /Are you sure you want to .*\[y\/N\]: $/, answer: 'y' };
 async function commands(block: OpenBlock, stack: Stack): Promise<void> {
   await stack.makeLeader('patroni1');
   expect(readTable((await block.type(patronictl('list'), { where })).output)!.rows).toHaveLength(NODES.length);
+  await stack.until('the history has the last change', 30_000, async () => {
+    const { out } = await stack.exec('patroni2', 'patronictl', 'history', '-f', 'tsv');
+    return /\tpatroni1$/.test(out.trimEnd()) ? null : out;
+  });
   const history = readTable((await block.type(patronictl('history'), { where })).output)!;
   expect(history.rows.map((row) => Number(row['TL']))).toEqual(history.rows.map((_, index) => index + 1));
   expect(history.rows.at(-1)!['New Leader']).toBe('patroni1');
@@ -30,8 +34,8 @@ async function commands(block: OpenBlock, stack: Stack): Promise<void> {
   ];
   const moved = await block.type(patronictl('switchover'), { where, dialogue: questions });
   expect(moved.output).toContain('Successfully switched over to "patroni2"');
-  expect(await stack.leader()).toBe('patroni2');
   await stack.untilWell();
+  expect(await stack.leader()).toBe('patroni2');
 
   await reload(block, stack);
   await reinit(block, stack);
@@ -89,10 +93,14 @@ async function verification(block: OpenBlock, stack: Stack): Promise<void> {
   // A terminal that has told its width makes psql fold what is wider.
   const unfolded = standbys.output.replaceAll('\n', '');
   for (const node of ['patroni2', 'patroni3']) expect(unfolded).toMatch(new RegExp(`\\| ${node} .*\\| streaming `));
+  // HAProxy checks every few seconds who leads since a moment ago.
+  const servers = ['postgres_primary/patroni1', ...NODES.map((node) => `postgres_replicas/${node}`)].map((name) => `name="${name}"`);
+  await stack.until('HAProxy has seen everybody', 30_000, async () => {
+    const { output } = await stack.type('curl -s http://localhost:7000/stats | grep UP');
+    return servers.every((server) => output.includes(server)) ? null : output;
+  });
   const up = await block.type(/^curl http:\/\/localhost:7000\/stats \| grep UP$/);
-  for (const server of ['postgres_primary/patroni1', ...NODES.map((node) => `postgres_replicas/${node}`)]) {
-    expect(up.output).toContain(`name="${server}"`);
-  }
+  for (const server of servers) expect(up.output).toContain(server);
   const written = await block.type(/^psql -h localhost -p 5000 -U postgres -c "CREATE TABLE test \(id int\); DROP TABLE test;"$/);
   expect(written.output).toContain('DROP TABLE');
 }

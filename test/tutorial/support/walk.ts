@@ -120,14 +120,14 @@ export class OpenBlock {
   }
 
   /**
-   * In the place of `sleep N`: waits until what it is there for has come about, N seconds at most.
-   * Resolves to the seconds it took.
+   * In the place of `sleep N`: waits until what it is there for has come about, N seconds at most;
+   * twice as long on a machine that does other work. Resolves to the seconds it took.
    */
   async sleep(what: string, look: () => Promise<string | null>): Promise<number> {
     const command = this.#take(/^sleep \d+$/);
     const seconds = Number(/\d+/.exec(command.text)![0]);
     const begun = performance.now();
-    await this.#stack.until(what, seconds * 1000, look);
+    await this.#stack.until(what, 2 * seconds * 1000, look);
     const took = (performance.now() - begun) / 1000;
     this.#stack.say(`${what}: after ${took.toFixed(1)} s of ${seconds}`);
     return took;
