@@ -28,7 +28,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const LONG_SHARE = 0.01;
 
 /** This share of the runs has a server outside that the cluster may follow. */
-const OUTSIDE_SHARE = 0.05;
+const OUTSIDE_SHARE = 0.002;
 
 interface Course {
   readonly timing: readonly [ttl: number, loopWait: number, retryTimeout: number];
