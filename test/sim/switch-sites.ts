@@ -8,6 +8,7 @@ import { nobodyMayLead } from './electable.ts';
 import { isDrained, OUTSIDE } from './faults/outside.ts';
 import type { Machine } from './machine.ts';
 import { ASKS_FOR_COPY, boundsOf } from './mend.ts';
+import type { SimServer } from './server.ts';
 import { isPrefix } from './wal.ts';
 import type { World } from './world.ts';
 
@@ -60,6 +61,18 @@ function isForOperator(world: World): boolean {
   if (leader === undefined) return nobodyMayLead(world);
   const waits = ASKS_FOR_COPY.test(leader.agent?.rounds.last?.decision.rule ?? '') || leader.server.replication.obstacle === 'wal removed';
   const fits = ({ server, tags }: Machine) =>
-    server.running && mayLead(tags) && outside !== null && isPrefix(server.position, outside.server.position);
+    server.running && mayLead(tags) && outside !== null && isPrefix(server.position, outside.server.position) && hasVotes(world, server);
   return waits && !machines.some((machine) => machine !== leader && fits(machine));
+}
+
+/**
+ * /sync stands until the leader streams from outside; nobody leads without the votes of those who
+ * have no more than it has.
+ */
+function hasVotes({ etcd, machines }: World, { position }: SimServer): boolean {
+  const { sync } = etcd.view();
+  if (sync === null || sync.leader === null) return true;
+  const voters = [sync.leader, ...sync.standbys];
+  const votes = machines.filter(({ name, server }) => voters.includes(name) && isPrefix(server.position, position));
+  return votes.length > sync.quorum;
 }

@@ -47,6 +47,18 @@ it.each([
   for (const state of [pg.stopped(), pg.standby()]) expect(kinds({ pg: state, peers: others })).not.toContain('release-leader');
 });
 
+it('keeps it where /sync still stands and the other has too few votes: those who have them left the history too', () => {
+  const sync = (standbys: readonly string[], quorum = 0) => ({ leader: 'a', quorum, standbys, modRevision: '9' });
+  const yields = (standbys: readonly string[], others = good, quorum = 0) =>
+    kinds({ pg: pg.standby(), peers: others, view: { ...view({ leaderName: 'a' }), sync: sync(standbys, quorum) } }).includes(
+      'release-leader',
+    );
+  const aheadToo = peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(1200) }));
+  expect([yields(['c'], aheadToo), yields(['b', 'c'], aheadToo, 1)]).toEqual([false, false]);
+  const behind = peers(peer('b', { lsn: lsn(900) }), peer('c', { lsn: lsn(890) }));
+  expect([yields(['b'], aheadToo), yields(['b', 'c'], behind, 1)]).toEqual([true, true]);
+});
+
 it('tells the operator what helps where nobody else can lead: a reinit would be refused', () => {
   expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(
     /to keep the data .*: regentctl promote-cluster demo\. Only if .*no other member can lead.*: stop the agents of all members, move .* away \(here \/data\), delete the key/,

@@ -3,11 +3,14 @@
  * nobody, and no member could be copied from it.
  */
 import { untold } from '../callbacks.ts';
+import { type ClusterView, sameName } from '../cluster.ts';
 import { type Context, comparedWith } from '../context.ts';
 import { divergenceFrom } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import type { SourceHistory } from '../postgres-facts.ts';
 import { possibleSuccessors } from '../race/successors.ts';
+import { ZERO_LSN } from '../units.ts';
+import { syncVoters } from '../voters.ts';
 import { lacksCure } from './mend.ts';
 import type { Outcome } from './table.ts';
 
@@ -17,7 +20,23 @@ export function yieldsLead(c: Context): boolean {
   const { source, peers } = o;
   if (view === null || outside === null || source === null || divergenceFrom(o.pg, source) !== 'diverged') return false;
   if (!lacksCure(c, outside)) return false;
-  return possibleSuccessors(c, view, { despiteLag: true }).some((name) => fits(peers?.get(name), source));
+  const candidates = possibleSuccessors(c, view, { despiteLag: true }).filter((name) => fits(peers?.get(name), source));
+  return candidates.some((name) => hasVotes(c, view, name, source));
+}
+
+/**
+ * Until the standby leader streams from outside, /sync stands, and nobody leads without its votes.
+ * Where those that have them left the history as well, they would hand the key round among them.
+ */
+function hasVotes({ me, o }: Context, view: ClusterView, candidate: string, source: SourceHistory): boolean {
+  const voters = syncVoters(view, o.settings.dynamic.synchronousMode);
+  if (voters === null) return true;
+  const position = o.peers?.get(candidate)?.lsn ?? ZERO_LSN;
+  const votes = voters.filter((name) => {
+    const peer = o.peers?.get(name);
+    return !sameName(name, me) && fits(peer, source) && peer?.lsn != null && peer.lsn <= position;
+  });
+  return votes.length > (view.sync?.quorum ?? 0);
 }
 
 /** Another member that left the history as well would be no better off. */
