@@ -1,5 +1,5 @@
 /** What a round asks, and how long it waits for that. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { lsn, memory, observation, pg, type Scene, SYSTEM_ID, settings, view } from '../../test/support/build.ts';
 import { FOREIGN_ID, standbyClusters } from '../../test/support/random-standby-clusters.ts';
 import type { Memory } from '../core/model.ts';
@@ -110,18 +110,31 @@ it('a standby leader that does not stream asks the others, one of which may have
   expect(await asks({ status: 'streaming', latestEndLsn: null })).toBeUndefined();
 });
 
-it.each([
-  ['is refused where it is another cluster', FOREIGN_ID, true],
-  ['counts where it has this cluster’s data', SYSTEM_ID, false],
-  ['counts where it does not answer', null, false],
-])('a leader asks the server of standby_cluster before the setting counts: it %s', async (_, systemIdentifier, refuses) => {
-  const source = systemIdentifier && { name: 'x', systemIdentifier, timeline: 1, lsn: lsn(1), history: [], inRecovery: false };
-  const config = { data: { standby_cluster: { host: '10.9.9.9' } }, modRevision: '3' };
-  const scene = {
+describe('a leader asks the server of standby_cluster before the setting counts', () => {
+  const scene = (systemIdentifier: string | null) => ({
     pg: pg.primary(),
-    view: { ...view({ leaderName: 'a' }), config },
+    view: { ...view({ leaderName: 'a' }), config: { data: { standby_cluster: { host: '10.9.9.9' } }, modRevision: '3' } },
     settings: settings('a', { dynamic: { standbyCluster: standbyClusters[0]! } }),
-    source: source || null,
-  };
-  expect((await roundOf(scene, {})).refuses).toBe(refuses);
+    source: systemIdentifier === null ? null : { name: 'x', systemIdentifier, timeline: 1, lsn: lsn(1), history: [], inRecovery: false },
+  });
+
+  it.each([
+    ['is refused where it is another cluster', FOREIGN_ID, true],
+    ['counts where it has this cluster’s data', SYSTEM_ID, false],
+    ['counts where it does not answer', null, false],
+  ])('it %s', async (_, systemIdentifier, refuses) => {
+    expect((await roundOf(scene(systemIdentifier), {})).refuses).toBe(refuses);
+  });
+
+  it('not in a round in which the guard would strike meanwhile', async () => {
+    const guardedFor = (leftMs: number) => {
+      const authority = noLease();
+      const guard = { ...authority.now.guard, state: 'armed', deadlineMs: NOW_MS + leftMs + 1000, reliedUntilMs: NOW_MS + leftMs } as const;
+      return (
+        Object.assign(authority, { note: () => {} }) && Object.defineProperty(authority, 'now', { value: { ...authority.now, guard } })
+      );
+    };
+    expect((await roundOf(scene(FOREIGN_ID), {}, guardedFor(50))).refuses).toBeUndefined();
+    expect((await roundOf(scene(FOREIGN_ID), {}, guardedFor(5000))).refuses).toBe(true);
+  });
 });

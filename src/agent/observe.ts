@@ -37,6 +37,8 @@ const PEER_TIMEOUT_MS = 300;
 /** The same while commits hang, and whoever does not answer is asked again in the next round. */
 const PEER_TIMEOUT_MISSED_MS = 150;
 const SOURCE_TIMEOUT_MS = 1500;
+/** In less than that a server elsewhere cannot say who it is. */
+const LEAST_REMOTE_MS = 100;
 /** Less would miss a server that is only slow. */
 const LEAST_OBSERVE_MS = 300;
 /**
@@ -88,9 +90,10 @@ export async function observe(ports: ObservePorts, own: OwnState): Promise<Obser
   ]);
   // PostgreSQL knows members by its own form of their names.
   const pg = dcs.known && told.sql !== null ? { ...told, sql: withMemberNames(told.sql, dcs.view) } : told;
-  const refused = dcs.known ? await refusedOf(ports, own, dcs.view, pg) : own.memory.refusedRemote;
+  const asked = dcs.known ? await refusedOf(ports, own, dcs.view, pg) : 'later';
+  const refused = asked === 'later' ? own.memory.refusedRemote : asked;
   if (dcs.known) {
-    settings.adopt(dcs.view.config, refused !== null);
+    if (asked !== 'later') settings.adopt(dcs.view.config, refused !== null);
     // At once: the rest of the round may take long, and the guard must not go by a key that is
     // gone.
     ports.authority.note(keyRead(dcs.view, settings.current().local.name));
@@ -267,16 +270,25 @@ async function askSource(ports: ObservePorts, o: Observation, own: OwnState): Pr
 
 /**
  * A primary that leads stops when it reads `standby_cluster`. So the server outside is asked first
- * who it is. One that does not answer may be right, and the setting counts.
+ * who it is. One that does not answer may be right, and the setting counts. `later`: the guard,
+ * which this round has not given its deadline yet, might strike meanwhile; settings that came with
+ * it wait for the next round.
  */
-async function refusedOf(ports: ObservePorts, own: OwnState, view: ClusterView, pg: PostgresFacts): Promise<RefusedRemote | null> {
+async function refusedOf(
+  ports: ObservePorts,
+  own: OwnState,
+  view: ClusterView,
+  pg: PostgresFacts,
+): Promise<RefusedRemote | null | 'later'> {
   const before = own.memory.refusedRemote;
   if (view.config === null || !clusterModes(view).standbyCluster || (pg.sql?.inRecovery !== false && before === null)) return null;
   const settings = ports.settings.preview(view.config);
   const question = { settings, view, pg, before, isBusy: own.job !== null, nowMs: ports.clock.bootMs() };
   const remote = remoteSource(settings.dynamic);
   if (remote === null || !asksRemoteFirst(question)) return refusedRemote(question, false, null);
-  const timeoutMs = ports.authority.patienceMs(SOURCE_TIMEOUT_MS);
+  const guardLeftMs = (ports.authority.now.guard.reliedUntilMs ?? Number.POSITIVE_INFINITY) - ports.clock.bootMs();
+  const timeoutMs = Math.min(guardLeftMs, ports.authority.patienceMs(SOURCE_TIMEOUT_MS));
+  if (timeoutMs < LEAST_REMOTE_MS) return 'later';
   const source = await ports.pg.sourceHistory(remote, { timeoutMs, signal: own.untilLeaderChanges() }).catch((error: unknown) => {
     ports.log.debug(`the server of standby_cluster could not be asked: ${ensureError(error).message}`);
     return null;

@@ -16,6 +16,8 @@ export class StandbyClusters {
   readonly #report: Report;
   /** Since when the agent that runs there has known it. */
   readonly #knownSince = new Map<Machine, number>();
+  /** Since when the server there has taken writes: somebody may promote one by hand at any time. */
+  readonly #openSince = new Map<Machine, number>();
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -26,8 +28,12 @@ export class StandbyClusters {
     for (const machine of this.#world.machines) {
       if (!knows(machine)) this.#knownSince.delete(machine);
       else if (!this.#knownSince.has(machine)) this.#knownSince.set(machine, this.#world.sim.now);
-      if (machine.server.dir !== 'valid' || !machine.server.commits) continue;
-      if (this.#hasKnown(machine, STOP_MS)) this.#report('S26', `${machine.name} still takes writes in a standby cluster`);
+      const opens = machine.server.dir === 'valid' && machine.server.commits;
+      if (!opens) this.#openSince.delete(machine);
+      else if (!this.#openSince.has(machine)) this.#openSince.set(machine, this.#world.sim.now);
+      const openMs = this.#world.sim.now - (this.#openSince.get(machine) ?? this.#world.sim.now);
+      if (openMs >= STOP_MS && this.#hasKnown(machine, STOP_MS))
+        this.#report('S26', `${machine.name} still takes writes in a standby cluster`);
     }
   }
 
