@@ -204,6 +204,13 @@ export function timelineStart(pg: PostgresFacts): TimelineStart | null {
   return timeline === null || parent === undefined ? null : { timeline, from: parent.switchLsn };
 }
 
+/** This node's timeline has the number of one of the source's, and was begun on its own. */
+export function isTwinOf(pg: PostgresFacts, source: SourceHistory): boolean {
+  const timeline = localPosition(pg)?.timeline;
+  if (timeline === undefined || timeline > source.timeline) return false;
+  return isAnotherTimeline(pg, source) || historiesBelow(pg.localHistory, timeline) !== historiesBelow(source.history, timeline);
+}
+
 function isAnotherTimeline(pg: PostgresFacts, source: SourceHistory): boolean {
   return (
     pg.timelineFingerprint !== undefined &&

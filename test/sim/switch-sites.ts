@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { mayLead } from '../../src/core/cluster.ts';
+import { isTwin } from '../../src/core/race/positions.ts';
 import { nobodyMayLead } from './electable.ts';
 import { isDrained, OUTSIDE } from './faults/outside.ts';
 import type { Machine } from './machine.ts';
@@ -61,9 +62,17 @@ function isForOperator(world: World): boolean {
   if (leader === undefined) return nobodyMayLead(world);
   const waits = ASKS_FOR_COPY.test(leader.agent?.rounds.last?.decision.rule ?? '') || leader.server.replication.obstacle === 'wal removed';
   const fits = ({ server, tags }: Machine) =>
-    server.running && mayLead(tags) && outside !== null && isPrefix(server.position, outside.server.position) && hasVotes(world, server);
+    server.running &&
+    mayLead(tags) &&
+    outside !== null &&
+    isPrefix(server.position, outside.server.position) &&
+    !isTwinOfLeader(world, server) &&
+    hasVotes(world, server);
   return waits && !machines.some((machine) => machine !== leader && fits(machine));
 }
+
+/** What was acknowledged on the leader's timeline is not there: only an operator gives that up. */
+const isTwinOfLeader = ({ etcd }: World, { position: { branch } }: SimServer): boolean => isTwin(etcd.view(), branch);
 
 /**
  * /sync stands until the leader streams from outside; nobody leads without the votes of those who

@@ -59,6 +59,46 @@ it('keeps it where /sync still stands and the other has too few votes: those who
   expect([yields(['b'], aheadToo), yields(['b', 'c'], behind, 1)]).toEqual([true, true]);
 });
 
+const left = (...switches: number[]) => switches.map((at, i) => ({ timeline: i + 1, switchLsn: lsn(at), reason: '' }));
+const onTwo = (own: string | undefined) => ({
+  ...pg.standby({ timeline: 2 }),
+  localHistory: left(500),
+  ...(own === undefined ? {} : { timelineFingerprint: own }),
+});
+
+/** What begins it: on this node, outside (on the number of this node’s timeline), on the member. */
+it.each([
+  ['the member’s is that outside', 'own', left(500), 'theirs', 'theirs', true],
+  ['the member’s is this node’s', 'own', left(500), 'theirs', 'own', false],
+  ['the member does not tell, and has most likely this node’s', 'own', left(500), 'theirs', undefined, false],
+  ['it began at another place outside, and the member’s is another', 'own', left(600), undefined, 'theirs', true],
+  ['it began at another place outside, and the member’s is this node’s', 'own', left(600), undefined, 'own', false],
+  ['it began at another place outside, and this node does not tell', undefined, left(600), undefined, 'theirs', false],
+] as const)('where its timeline has a twin outside, yields to a member that has that one: %s', (_, own, history, theirs, its, yields) => {
+  const others = peers({ ...peer('b', { lsn: lsn(900), timeline: 2 }), ...(its === undefined ? {} : { timelineFingerprint: its }) });
+  const outside = { ...source, history, hasOurEnd: false, ...(theirs === undefined ? {} : { timelineFingerprint: theirs }) };
+  expect(kinds({ pg: onTwo(own), peers: others, source: outside }, {}).includes('release-leader')).toBe(yields);
+});
+
+it('compares a member on a later timeline by its position: the server outside was asked about this node’s number', () => {
+  const outside = { ...source, timeline: 3, history: left(500, 950), timelineFingerprint: 'theirs' };
+  const others = peers({ ...peer('b', { lsn: lsn(960), timeline: 3 }), timelineFingerprint: 'of 3' });
+  expect(kinds({ pg: onTwo('own'), peers: others, source: outside })).toContain('release-leader');
+});
+
+it('keeps it where the member has a twin of what this node wrote on, and so leaves the race', () => {
+  const outside = { ...source, history: left(500), timelineFingerprint: 'theirs', hasOurEnd: false };
+  const others = peers({ ...peer('b', { lsn: lsn(900), timeline: 2 }), timelineFingerprint: 'theirs' });
+  const wrote = (leader: string) => ({
+    ...view({ leaderName: 'a' }),
+    sync: { leader: 'a', quorum: 0, standbys: ['b'], modRevision: '9' },
+    status: { optime: lsn(900), slots: {}, retainSlots: [], writesOn: { leader, timeline: 2, timelineFingerprint: 'own' } },
+  });
+  const yields = (leader: string) =>
+    kinds({ pg: onTwo('own'), peers: others, source: outside, view: wrote(leader) }, {}).includes('release-leader');
+  expect([yields('a'), yields('c')]).toEqual([false, true]);
+});
+
 it('tells the operator what helps where nobody else can lead: a reinit would be refused', () => {
   expect(play({ pg: pg.stopped(), peers: peers() }).because).toMatch(
     /to keep the data .*: regentctl promote-cluster demo\. Only if .*no other member can lead.*: stop the agents of all members, move .* away \(here \/data\), delete the key/,

@@ -5,9 +5,10 @@
 import { untold } from '../callbacks.ts';
 import { type ClusterView, sameName } from '../cluster.ts';
 import { type Context, comparedWith } from '../context.ts';
-import { divergenceFrom } from '../divergence.ts';
+import { divergenceFrom, isTwinOf, localPosition } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import type { SourceHistory } from '../postgres-facts.ts';
+import { isTwin } from '../race/positions.ts';
 import { possibleSuccessors } from '../race/successors.ts';
 import { ZERO_LSN } from '../units.ts';
 import { syncVoters } from '../voters.ts';
@@ -20,7 +21,11 @@ export function yieldsLead(c: Context): boolean {
   const { source, peers } = o;
   if (view === null || outside === null || source === null || divergenceFrom(o.pg, source) !== 'diverged') return false;
   if (!lacksCure(c, outside)) return false;
-  const candidates = possibleSuccessors(c, view, { despiteLag: true }).filter((name) => fits(peers?.get(name), source));
+  const candidates = possibleSuccessors(c, view, { despiteLag: true }).filter((name) => {
+    const peer = peers?.get(name);
+    // A twin of what this node wrote on leaves the race (race.diverged).
+    return peer !== undefined && fits(c, peer, source) && !isTwin(view, peer);
+  });
   return candidates.some((name) => hasVotes(c, view, name, source));
 }
 
@@ -28,25 +33,37 @@ export function yieldsLead(c: Context): boolean {
  * Until the standby leader streams from outside, /sync stands, and nobody leads without its votes.
  * Where those that have them left the history as well, they would hand the key round among them.
  */
-function hasVotes({ me, o }: Context, view: ClusterView, candidate: string, source: SourceHistory): boolean {
+function hasVotes(c: Context, view: ClusterView, candidate: string, source: SourceHistory): boolean {
+  const { me, o } = c;
   const voters = syncVoters(view, o.settings.dynamic.synchronousMode);
   if (voters === null) return true;
   const position = o.peers?.get(candidate)?.lsn ?? ZERO_LSN;
   const votes = voters.filter((name) => {
     const peer = o.peers?.get(name);
-    return !sameName(name, me) && fits(peer, source) && peer?.lsn != null && peer.lsn <= position;
+    return !sameName(name, me) && fits(c, peer, source) && peer?.lsn != null && peer.lsn <= position;
   });
   return votes.length > (view.sync?.quorum ?? 0);
 }
 
-/** Another member that left the history as well would be no better off. */
-function fits(peer: PeerFacts | undefined, source: SourceHistory): boolean {
+/**
+ * Another member that left the history as well would be no better off. The server outside was asked
+ * with what the timeline of this node's number begins, so a member is compared by that there alone.
+ */
+function fits({ o: { pg } }: Context, peer: PeerFacts | undefined, source: SourceHistory): boolean {
   if (peer?.lsn == null) return false;
-  const known = peer.timelineFingerprint !== undefined && source.timelineFingerprint !== undefined;
-  if (known && peer.timeline === source.timeline && peer.timelineFingerprint !== source.timelineFingerprint) return false;
   const end = peer.timeline === source.timeline ? source.lsn : source.history.find(({ timeline }) => timeline === peer.timeline)?.switchLsn;
-  return end !== undefined && peer.lsn <= end;
+  if (end === undefined || peer.lsn > end) return false;
+  if (peer.timeline !== localPosition(pg)?.timeline) return true;
+  const theirs = source.timelineFingerprint;
+  // A member that cannot tell it has most likely got this node's timeline from this node.
+  if (isTwinOf(pg, source))
+    return peer.timelineFingerprint !== undefined && isOutsides(peer.timelineFingerprint, theirs, pg.timelineFingerprint);
+  return peer.timelineFingerprint === undefined || theirs === undefined || peer.timelineFingerprint === theirs;
 }
+
+/** Where the server outside began it at another place, it does not tell with what. */
+const isOutsides = (fingerprint: string, theirs: string | undefined, own: string | undefined): boolean =>
+  theirs !== undefined ? fingerprint === theirs : own !== undefined && fingerprint !== own;
 
 /** It keeps out of the race for as long as the successor may need to take the key. */
 export const yieldLead = (c: Context): Outcome => ({
