@@ -85,7 +85,7 @@ export function mayProveDiverged({ c }: RaceFacts): boolean {
   return isLeftBehind(c) && sql !== null && (sql.replaying === true || sql.receiver !== null || sql.primaryConninfo !== '');
 }
 
-export const ownLagBytes = ({ view, own }: RaceFacts): number => (own === null ? 0 : lagBehindLeaderBytes(view, own));
+export const ownLagBytes = ({ c, view, own }: RaceFacts): number => (own === null ? 0 : lagBehindLeaderBytes(c, view, own));
 
 /**
  * What a leader has written and nobody has confirmed grows without bound, for example in a long

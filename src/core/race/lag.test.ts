@@ -1,6 +1,7 @@
 /** How far behind the last leader a node may be that takes the key. */
 import { expect, it } from 'vitest';
 import { lsn, memory, observation, peer, peers, pg, settings, view } from '../../../test/support/build.ts';
+import { standbyClusters } from '../../../test/support/random-standby-clusters.ts';
 import type { FailoverKey } from '../cluster.ts';
 import { contextOf } from '../context.ts';
 import { raceVerdict } from './race.ts';
@@ -69,4 +70,26 @@ it('an older timeline than in /history is a reason to wait where another may lea
   };
   expect(behind(['c'])).toMatchObject({ verdict: 'leave', because: expect.stringContaining('the cluster is on 2') });
   expect(behind([])).toMatchObject({ verdict: 'take' });
+});
+
+it('is compared in a standby cluster by the timeline that its leader told: /history names none there', () => {
+  const remote = settings('a', { dynamic: { maximumLagOnFailoverBytes: 100, standbyCluster: standbyClusters[0]! } });
+  const told = { ...status, writesOn: { leader: 'b', timeline: 5, timelineFingerprint: 'five' } };
+  const idAt = (receivedBytes: number, timeline: number, timelineFingerprint?: string) => {
+    const standby = pg.standby({ receiveLsn: lsn(receivedBytes), replayLsn: lsn(receivedBytes), timeline });
+    const seen = observation({
+      view: view({ history, status: told }),
+      peers: peers(),
+      pg: { ...standby, ...(timelineFingerprint && { timelineFingerprint }) },
+      settings: remote,
+    });
+    return raceVerdict(contextOf(seen, memory())).id;
+  };
+  for (const [timeline, beginning] of [[3], [5], [5, 'five']] as const) {
+    expect(idAt(4899, timeline, beginning)).toBe('race.too-far-behind');
+    expect(idAt(4900, timeline, beginning)).not.toBe('race.too-far-behind');
+  }
+  // Rewound from the server outside, which left that history.
+  expect(idAt(3000, 5, 'another five')).not.toBe('race.too-far-behind');
+  expect(idAt(3000, 6)).not.toBe('race.too-far-behind');
 });

@@ -18,13 +18,26 @@ export function ownPosition(c: Context): OwnPosition | null {
 }
 
 /**
- * Bytes between the position that the last leader wrote into /status and this node's WAL. A leader
- * whose timeline /history does not name yet has not written into /status either. What stands there
- * is another leader's position, so it says nothing about this node.
+ * Bytes between the position that the last leader wrote into /status and this node's WAL; 0 if that
+ * position says nothing about this node.
  */
-export function lagBehindLeaderBytes(view: ClusterView, own: OwnPosition): number {
+export function lagBehindLeaderBytes(c: Context, view: ClusterView, own: OwnPosition): number {
   const optime = view.status?.optime ?? null;
-  return optime === null || isUnheardOf(view, own.timeline) ? 0 : lagBytes(optime, own.lsn);
+  return optime === null || isOfAnotherLine(c, view, own) ? 0 : lagBytes(optime, own.lsn);
+}
+
+/**
+ * A leader whose timeline /history does not name yet has not written into /status either, so
+ * another leader's position stands there. The timelines of a standby cluster are those of the
+ * server outside, and /history names none, but its leader tells on which it is. A node that was
+ * rewound from that server since is not behind what this cluster wrote on a timeline of its own.
+ */
+function isOfAnotherLine(c: Context, view: ClusterView, own: OwnPosition): boolean {
+  const told = c.followsRemote ? view.status?.writesOn : undefined;
+  if (told === undefined) return isUnheardOf(view, own.timeline);
+  if (own.timeline === null || own.timeline < told.timeline) return false;
+  const { timelineFingerprint } = c.o.pg;
+  return own.timeline > told.timeline || (timelineFingerprint !== undefined && timelineFingerprint !== told.timelineFingerprint);
 }
 
 /**

@@ -6,6 +6,7 @@ import { clusterTimeline, type Tags } from '../../../src/core/cluster.ts';
 import { isDecidedBySync } from '../electable.ts';
 import type { Machine } from '../machine.ts';
 import type { SimServer } from '../server.ts';
+import { isPrefix, type Position } from '../wal.ts';
 import type { World } from '../world.ts';
 
 type Report = (invariant: string, what: string) => void;
@@ -15,12 +16,22 @@ const CONFIG_KNOWN_MS = 60_000;
 
 const mayNotLead = ({ nofailover, failover_priority }: Tags): boolean => nofailover ?? (failover_priority ?? 1) <= 0;
 
+/** How things were when the key became free. */
+interface Vacancy {
+  /** What /status said. */
+  readonly optime: bigint | null;
+  /** The holder had given it back. */
+  readonly released: boolean;
+  /** The holder's; null: it has no data. */
+  readonly position: Position | null;
+}
+
 export class Elections {
   readonly #world: World;
   readonly #report: Report;
   #leaseId: string | null = null;
-  /** What /status said when the key became free, and whether its holder had given it back. */
-  #vacancy: { readonly optime: bigint | null; readonly released: boolean } | null = null;
+  #vacancy: Vacancy | null = null;
+  #holder: string | null = null;
 
   constructor(world: World, report: Report) {
     this.#world = world;
@@ -33,10 +44,13 @@ export class Elections {
     const stored = etcd.get('leader');
     if (stored === null) {
       const released = this.#leaseId !== null && etcd.leases.has(this.#leaseId);
-      this.#vacancy = { optime: etcd.view().status?.optime ?? null, released };
+      const holder = this.#world.machines.find(({ name }) => name === this.#holder)?.server;
+      const position = holder?.dir === 'valid' ? holder.position : null;
+      this.#vacancy = { optime: etcd.view().status?.optime ?? null, released, position };
       return;
     }
     this.#leaseId = stored.leaseId;
+    this.#holder = stored.value;
     const taker = this.#world.machines.find((machine) => machine.name === stored.value);
     // A request that comes late may give the key to a node that has another disk since, or none:
     // nothing can be opened there.
@@ -49,6 +63,7 @@ export class Elections {
 
   keysRestored(): void {
     this.#leaseId = this.#world.etcd.get('leader')?.leaseId ?? null;
+    this.#holder = this.#world.holder;
     this.#vacancy = null;
   }
 
@@ -59,14 +74,16 @@ export class Elections {
   /**
    * S1, as far as maximum_lag_on_failover goes. What an operator named keeps to it as well, unless
    * its leader died before it could look. If /history does not name a timeline, the position in
-   * /status is another leader's.
+   * /status is another leader's. In a standby cluster a member may have been rewound from the
+   * server outside since, and then what its leader wrote does not count.
    */
-  #checkLag({ name, server }: Machine, { optime, released }: { readonly optime: bigint | null; readonly released: boolean }): void {
+  #checkLag({ name, server }: Machine, { optime, released, position }: Vacancy): void {
     const { orders, sim, etcd } = this.#world;
     if (optime === null || !server.inRecovery || sim.now - orders.configuredAt < CONFIG_KNOWN_MS) return;
     if (orders.overrides(name) || (!released && orders.names(name))) return;
     const view = etcd.view();
     if (server.position.branch.timeline > (clusterTimeline(view) ?? 1) || isDecidedBySync(this.#world, view, name)) return;
+    if (orders.followsRemote && (position === null || position.lsn < optime || !isPrefix(server.position, position))) return;
     const lag = optime - server.position.lsn;
     if (lag > BigInt(orders.maximumLagBytes))
       this.#report(

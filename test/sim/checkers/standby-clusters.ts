@@ -16,7 +16,10 @@ export class StandbyClusters {
   readonly #report: Report;
   /** Since when the agent that runs there has known it. */
   readonly #knownSince = new Map<Machine, number>();
-  /** Since when the server there has taken writes: somebody may promote one by hand at any time. */
+  /**
+   * Since when the server there has taken writes and could be stopped. Somebody may promote one by
+   * hand at any time, and a shutdown checkpoint cannot be written while a disk hangs.
+   */
   readonly #openSince = new Map<Machine, number>();
 
   constructor(world: World, report: Report) {
@@ -28,7 +31,7 @@ export class StandbyClusters {
     for (const machine of this.#world.machines) {
       if (!knows(machine)) this.#knownSince.delete(machine);
       else if (!this.#knownSince.has(machine)) this.#knownSince.set(machine, this.#world.sim.now);
-      const opens = machine.server.dir === 'valid' && machine.server.commits;
+      const opens = machine.server.dir === 'valid' && machine.server.commits && !machine.server.diskHung;
       if (!opens) this.#openSince.delete(machine);
       else if (!this.#openSince.has(machine)) this.#openSince.set(machine, this.#world.sim.now);
       const openMs = this.#world.sim.now - (this.#openSince.get(machine) ?? this.#world.sim.now);
