@@ -25,6 +25,13 @@ function carry(name: string, replace: (byte: number) => string): string {
   return text.slice(0, MAX_BYTES);
 }
 
+/**
+ * How a standby leader calls itself at the server outside. That may be the primary of a cluster
+ * whose members have the same names, and would count what arrives here as a copy of its own
+ * member's. No member is called so: a slash in a name is refused.
+ */
+export const nameOutside = ({ scope, name }: { readonly scope: string; readonly name: string }): string => `${scope}/${name}`;
+
 /** `serverVersion`: as server_version_num has it. */
 export function carriedName(name: string, serverVersion: number): string {
   return serverVersion >= ESCAPES_SINCE ? carriedNew(name) : carriedOld(name);

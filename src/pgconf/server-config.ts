@@ -6,6 +6,7 @@
 
 import type { ServerRole, Source } from '../core/effects.ts';
 import { roleNameOf } from '../core/role-settings.ts';
+import { nameOutside } from '../core/server-names.ts';
 import type { Credentials, Settings } from '../core/settings.ts';
 import { slotNameOf } from '../core/slot-names.ts';
 import { keepsLogical } from '../core/slots/logical.ts';
@@ -208,7 +209,7 @@ export function sourceConninfo(settings: Settings, source: Source, major: number
     ...source,
     credentials: settings.postgresql.replication,
     database: settings.postgresql.database,
-    applicationName: settings.local.name,
+    applicationName: source.remote ? nameOutside(settings.local) : settings.local.name,
     krbsrvname: settings.postgresql.krbsrvname,
     major,
     passfile: settings.postgresql.pgpass,

@@ -51,6 +51,11 @@ it('of one server it is asked for no role, and without a slot none is used', () 
   expect(told['primary_slot_name']).toBe('');
 });
 
+it('outside it has a name that no member of another cluster has, which would be counted for that one', () => {
+  const calledBy = (role: ServerRole) => parseConninfo(gucs(role)['primary_conninfo'] ?? '')?.['application_name'];
+  expect([calledBy(leading), calledBy(cascading)]).toEqual(['demo/pg-1', 'pg-1']);
+});
+
 it('a member that follows the standby leader reads the same archive, with its own slot and no delay', () => {
   const told = gucs(cascading);
   expect(told).toMatchObject({ restore_command: 'get %f %p', archive_cleanup_command: 'clean %r', primary_slot_name: 'pg_1' });

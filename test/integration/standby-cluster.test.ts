@@ -78,7 +78,10 @@ async function standbyLeader(cluster: Cluster, not?: string): Promise<ClusterNod
 
 const rows = async (node: ClusterNode) => Number((await node.sql('select count(*) from writes').catch(() => []))[0]?.['count'] ?? -1);
 const hasRows = (cluster: Cluster, count: number) =>
-  cluster.until(`${count} rows everywhere`, 60_000, async () => (await Promise.all(cluster.nodes.map(rows))).every((n) => n === count));
+  cluster.eventually(`${count} rows everywhere`, 60_000, async () => {
+    const found = await Promise.all(cluster.nodes.map(rows));
+    return found.every((n) => n === count) ? { value: found } : { missing: `${cluster.nodes.map(({ name }) => name)} have ${found}` };
+  });
 
 async function expectNobodyWrites(cluster: Cluster): Promise<void> {
   for (const node of cluster.nodes) {
