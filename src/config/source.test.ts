@@ -125,7 +125,7 @@ test('the settings in force are saved in the background, and again over those th
   await vi.waitFor(() => expect(readDynamicCache(dataDir)).toEqual({ ttl: 42 }));
 });
 
-test('a standby cluster that is refused is not in force, with all that hangs on it, and stays what etcd says', () => {
+test('a standby cluster that is refused is not in force, with all that hangs on it, and stays what etcd says', async () => {
   const path = write(BASE);
   const dataDir = dirname(path);
   writeFileSync(path, BASE.replace('/data/a', dataDir));
@@ -140,7 +140,7 @@ test('a standby cluster that is refused is not in force, with all that hangs on 
   expect(settings.preview({ data, modRevision: '1' }).dynamic.standbyCluster?.endpoints).toEqual([{ host: 'h', port: 5432 }]);
   expect(inForce()).toEqual([true, 'quorum']);
   settings.save();
-  expect(readDynamicCache(dataDir)).toEqual(data);
+  await vi.waitFor(() => expect(readDynamicCache(dataDir)).toEqual(data));
   expect([settings.adopt({ data, modRevision: '1' }, true), settings.adopt({ data, modRevision: '1' })]).toEqual([false, true]);
   expect(inForce()).toEqual([false, 'off']);
 });
