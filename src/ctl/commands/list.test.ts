@@ -320,6 +320,7 @@ test('a standby cluster, and a leader that refuses to follow, with what to do', 
   expect((await ctl(['list'], { etcd })).out).toContain(
     '\n Standby cluster: it follows h:5432, and no member takes writes. For a writable cluster again: regentctl promote-cluster demo\n',
   );
+  expect((await ctl(['list'], { etcd, program: 'patronictl' })).out).not.toContain('Standby cluster:');
   amend(etcd, 'demo', 'patroni1', { role: 'primary', standby_cluster_refused: 'not becoming a standby leader: x' });
   const { out } = await ctl(['list'], { etcd });
   expect(out).toContain('| patroni1 | 172.20.0.4 | Leader  | running   |');

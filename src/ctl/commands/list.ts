@@ -50,7 +50,9 @@ export async function run(ctx: Ctx, names: readonly string[], options: ListOptio
   return exitCode;
 }
 
+/** Nothing is wrong with such a cluster, so `patronictl list` prints what Patroni's prints. */
 function standbyNote(ctx: Ctx, view: ClusterView, cluster: string): readonly string[] {
+  if (ctx.program === 'patronictl') return [];
   const line = standbyClusterLine(view, dynamicOf(view), cluster, ctx.called);
   return line === null ? [] : [` ${line}`];
 }
