@@ -38,7 +38,7 @@ export const copyMutants: readonly Mutant[] = [
     broken:
       'A copied disk whose WAL ends within the leader’s history is given to pg_rewind, whose crash recovery writes a record of its own into it.',
     offends: ['S9', 'S22'],
-    edits: [at(postgres, 'SimPostgres.rewind').replacing('isContained($$)', 'false'), removal],
+    edits: [at(postgres, 'SimPostgres.rewind').replacing('isContained($$)', 'false'), nobodyCopies, removal],
     verdicts: ['liveness'],
     focus: under(['copy-disk'], { synchronous_mode: 'off' }),
   },
