@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { unbracketed } from '../config/hostport.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import type { RestSettings } from '../core/settings.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -90,7 +91,7 @@ function contains(list: BlockList, address: string): boolean {
 async function isMember(address: string, view: ClusterView | null, clock: Clock): Promise<boolean> {
   const hosts = (view?.members ?? []).flatMap((member) => {
     try {
-      return member.apiUrl === null ? [] : [new URL(member.apiUrl).hostname.replace(/^\[|\]$/g, '')];
+      return member.apiUrl === null ? [] : [unbracketed(new URL(member.apiUrl).hostname)];
     } catch {
       return [];
     }

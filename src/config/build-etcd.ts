@@ -1,7 +1,7 @@
 /** `etcd3:` (or `etcd:`) to endpoints and credentials. Keys: docs/dialect.md, "Reaching etcd". */
 import type { EtcdSettings } from '../core/settings.ts';
 import { unescaped } from '../support/percent.ts';
-import { bracketed, parseAddress } from './hostport.ts';
+import { bracketed, parseAddress, unbracketed } from './hostport.ts';
 import { bad, good, type Read, type Wrong } from './read.ts';
 import { made } from './setting.ts';
 import { type EtcdParsed, type LocalParsed, localTable } from './table.ts';
@@ -45,7 +45,7 @@ function readUrl(text: string, defaultPort: number): Read<Endpoint> {
     const [username, password] = [unescaped(url.username), unescaped(url.password)];
     if (url.protocol !== 'http:' && url.protocol !== 'https:') return bad('neither http nor https', help);
     if (url.hostname === '') return bad('the host is missing', help);
-    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const host = unbracketed(url.hostname);
     const standard = url.protocol === 'http:' ? ':80' : ':443';
     // The URL class drops a scheme's standard port even where it was written.
     const port = url.port || (new RegExp(`${standard}(/|$)`).test(text) ? standard.slice(1) : String(defaultPort));

@@ -4,7 +4,7 @@
  * more. So the tool connects to every member's REST API, and asks the leader which slots it still
  * keeps.
  */
-import { bracketed } from '../config/hostport.ts';
+import { bracketed, unbracketed } from '../config/hostport.ts';
 import { absentMembers } from '../core/absent-members.ts';
 import type { ClusterView, Member } from '../core/cluster.ts';
 import { isJsonObject } from '../support/big-json.ts';
@@ -78,7 +78,7 @@ export function restAddress(member: Member): Address | null {
   if (member.apiUrl === null || !URL.canParse(member.apiUrl)) return null;
   const url = new URL(member.apiUrl);
   const port = url.port === '' ? DEFAULT_PORTS[url.protocol] : Number(url.port);
-  return port === undefined || url.hostname === '' ? null : { host: url.hostname.replace(/^\[|\]$/g, ''), port };
+  return port === undefined || url.hostname === '' ? null : { host: unbracketed(url.hostname), port };
 }
 
 function shown({ host, port }: Address): string {
