@@ -26,6 +26,7 @@ import type { Postgres } from '../ports/postgres.ts';
 import type { SettingsSource } from '../ports/settings.ts';
 import { DIALECT_VERSION, REGENT_VERSION } from '../version.ts';
 import type { AgentView } from './agent-view.ts';
+import { freshView } from './check-facts.ts';
 import { failsafeStatus } from './failsafe-status.ts';
 import { leadership, NO_LEADERSHIP } from './leadership.ts';
 import { maskedWord, ownWord } from './own-word.ts';
@@ -58,7 +59,6 @@ export function statusOf(
   const c =
     last === null || pg === null ? null : contextOf({ ...last.observation, pg, nowMs, authority, links: agent.beats.facts() }, memory);
   const sql = pg?.state === 'running' ? pg.sql : null;
-  const dcsStale = lastRead === null || nowMs - lastRead.atMs > dynamic.ttlSeconds * 1000;
   const { serves, held } = c === null ? NO_LEADERSHIP : leadership(c, memory);
   const isLeader = serves && !agent.job.isStopping && !agent.beats.isIsolated() && (held || leads(authority, nowMs));
   const status: AgentStatus = {
@@ -75,7 +75,7 @@ export function statusOf(
     watchdogFailed: local.watchdog.mode === 'required' && !watchdog.healthy(),
     isLeader,
     paused: dynamic.pause,
-    clusterUnlocked: dcsStale || c === null || c.view === null || c.unlocked,
+    clusterUnlocked: c === null || freshView(ports, agent) === null || c.unlocked,
     dcsLastSeen: lastRead === null ? 0 : Math.floor(lastRead.wallMs / 1000),
     tags: agent.job.isLeaving ? { ...local.tags, ...LEAVING } : local.tags,
     pendingRestart: sql !== null && Object.keys(sql.pendingRestart).length > 0,
