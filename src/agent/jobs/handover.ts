@@ -3,16 +3,15 @@ import type { ClusterView } from '../../core/cluster.ts';
 import type { Job } from '../../core/effects.ts';
 import type { PostgresFacts } from '../../core/postgres-facts.ts';
 import { observeTimeoutMs } from '../../core/settings.ts';
-import type { Clock } from '../../ports/clock.ts';
-import type { Dcs } from '../../ports/dcs.ts';
 import type { Watchdog } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Postgres } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
+import type { JobSigns } from '../job-slot.ts';
 import type { Lease } from '../lease.ts';
-import { leaveSync } from '../leave-sync.ts';
+import { type LeaveSyncPorts, leaveSync } from '../leave-sync.ts';
 import { beforeStopMs, DAY_MS, dcsTimeout, stopTimeoutMs } from './limits.ts';
 import { type Plan, planFor, withoutTheSilent } from './silent-standbys.ts';
 
@@ -24,12 +23,8 @@ interface ReleasePorts {
   readonly fence: Pick<Fence, 'disarm'>;
 }
 
-export interface StopPorts extends ReleasePorts {
+export interface StopPorts extends ReleasePorts, Pick<LeaveSyncPorts, 'clock' | 'dcs'>, Pick<JobSigns, 'stopping' | 'leaving'> {
   readonly pg: Pick<Postgres, 'checkpoint' | 'endWalsenders' | 'observe' | 'stop'>;
-  readonly dcs: Pick<Dcs, 'read'>;
-  readonly clock: Pick<Clock, 'bootMs' | 'timer'>;
-  readonly stopping: () => void;
-  readonly leaving: () => void;
   /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
   readonly announceStop: () => Promise<void>;
 }

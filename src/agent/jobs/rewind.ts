@@ -3,15 +3,15 @@
  */
 import type { Job } from '../../core/effects.ts';
 import type { Postgres } from '../../ports/postgres.ts';
+import type { JobSigns } from '../job-slot.ts';
 import { beforeStopMs, DAY_MS } from './limits.ts';
 import { type StartPorts, start } from './start.ts';
 
 /** Reads WAL from the last checkpoint on: seconds, unless the disk is very slow. */
 const COMPARE_MS = 600_000;
 
-export interface RewindPorts extends StartPorts {
+export interface RewindPorts extends StartPorts, Pick<JobSigns, 'stopping'> {
   readonly pg: Pick<Postgres, 'compare' | 'rewind' | 'start' | 'stop'>;
-  readonly stopping: () => void;
   /** Tells the callbacks that PostgreSQL was stopped. Never throws. */
   readonly announceStop: () => Promise<void>;
 }
