@@ -152,19 +152,13 @@ function renameAliases(raw: JsonObject): { raw: JsonObject; findings: Finding[] 
 
 /** What can be read and yet is not meant so. */
 function judge(raw: JsonObject, data: DynamicParsed): Finding[] {
-  const localOnly = (path: readonly string[], key: string) =>
-    path[0] === 'postgresql' && path.length === 1 && Object.hasOwn(postgresLocal, key);
   const methods = data.postgresql?.create_replica_methods ?? [];
   const section = own(raw, 'postgresql');
   const postgresql = isMapping(section) ? section : {};
-  const findings = unknownKeys(
-    dynamicTable,
-    raw,
-    (path, key) =>
-      localOnly(path, key) || (path[0] === 'postgresql' && path.length === 1 && (methods.includes(key) || hasCommand(postgresql[key]))),
-  );
+  const isKnown = (key: string) => Object.hasOwn(postgresLocal, key) || methods.includes(key) || hasCommand(postgresql[key]);
+  const findings = unknownKeys(dynamicTable, raw, (path, key) => path.length === 1 && path[0] === 'postgresql' && isKnown(key));
   for (const key of Object.keys(postgresql)) {
-    if (!localOnly(['postgresql'], key)) continue;
+    if (!Object.hasOwn(postgresLocal, key)) continue;
     findings.push({
       path: ['postgresql', key],
       message: `'${key}' belongs to one node; it is ignored here`,
