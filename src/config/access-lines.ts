@@ -18,13 +18,18 @@ const METHODS = [
 ];
 const HBA_FORM = "write it as 'host DATABASE USER ADDRESS METHOD' or 'local DATABASE USER METHOD'";
 
+interface Line {
+  readonly text: string;
+  /** Where in the list it stands. */
+  readonly at: string;
+}
+
 /** Of a list of lines; a line that ends in a backslash goes on in the next one. */
-export function lineRemarks(lines: readonly { readonly text: string; readonly at: string }[], check: LineCheck): Wrong[] {
+export function lineRemarks(lines: readonly Line[], check: LineCheck): Wrong[] {
   const remarks: Wrong[] = [];
-  let before: { readonly text: string; readonly at: string } | null = null;
+  let before: Line | null = null;
   for (const line of lines) {
-    const { text, at }: { readonly text: string; readonly at: string } =
-      before === null ? line : { text: `${before.text} ${line.text}`, at: before.at };
+    const { text, at }: Line = before === null ? line : { text: `${before.text} ${line.text}`, at: before.at };
     before = text.endsWith('\\') ? { text: text.slice(0, -1), at } : null;
     const fields = before === null ? fieldsOf(text) : [];
     const wrong = fields.length === 0 ? null : check(fields);
