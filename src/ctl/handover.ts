@@ -18,7 +18,7 @@ import { refuseFor, showMembers, strangerText } from './members.ts';
 import { operatorName } from './operator-name.ts';
 import { type RestAnswer, said } from './rest.ts';
 import { slotWarnings } from './slot-warnings.ts';
-import { followed } from './standby-warnings.ts';
+import { followed, toTakeWrites } from './standby-warnings.ts';
 import { localTime, nextHour, parseScheduled } from './time.ts';
 import { sentence, warn } from './warn.ts';
 
@@ -59,7 +59,7 @@ export async function handOver(ctx: Ctx, action: Action, named: string | undefin
 
 function staysStandby(ctx: Ctx, action: Action, cluster: string, view: ClusterView): string {
   const from = followed(view.config?.data['standby_cluster']);
-  return `this is a standby cluster of ${from}: a ${action} changes which member follows it, and none takes writes. To have it take writes: ${ctx.called} promote-cluster ${shellWord(cluster)}`;
+  return `this is a standby cluster of ${from}: a ${action} changes which member follows it, and none takes writes. ${toTakeWrites(ctx, cluster)}`;
 }
 
 async function planOf(ctx: Ctx, action: Action, cluster: string, view: ClusterView, options: HandoverOptions): Promise<Plan> {

@@ -1,5 +1,6 @@
 /** Members that would make a permanent logical slot anew if they were promoted. */
 import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
+import type { DynamicSettings } from '../core/settings.ts';
 import { ownFacts } from '../dialect/own-word.ts';
 import { isJsonObject, parseJson } from '../support/big-json.ts';
 import { ensureError } from '../support/errors.ts';
@@ -21,11 +22,15 @@ export function lackedSlots(member: string, slots: readonly string[]): string {
   return `${member} has no copy of the permanent logical ${what} ${slots.join(', ')}: if it is promoted, ${they} made anew, and ${whose} what was written meanwhile`;
 }
 
+export function logicalNames(slots: DynamicSettings['slots']): readonly string[] {
+  return Object.entries(slots).flatMap(([name, { type }]) => (type === 'logical' ? [name] : []));
+}
+
 /** Of each member that may be promoted now. A cluster without such slots asks nobody. */
 export async function slotWarnings(ctx: Ctx, view: ClusterView, names: readonly string[]): Promise<readonly string[]> {
-  const logical = Object.entries(dynamicOf(view).slots).flatMap(([name, { type }]) => (type === 'logical' ? [name] : []));
-  const members = names.flatMap((name) => memberOf(view, name) ?? []);
+  const logical = logicalNames(dynamicOf(view).slots);
   if (logical.length === 0) return [];
+  const members = names.flatMap((name) => memberOf(view, name) ?? []);
   const warnings = await Promise.all(
     members.map(async (member) => {
       const { missing, why } = await askMissing(ctx, member);

@@ -6,11 +6,13 @@ import { bracketed } from '../config/hostport.ts';
 import { readStandbyCluster } from '../config/standby-cluster.ts';
 import type { ClusterView } from '../core/cluster.ts';
 import { isStandbyCluster } from '../core/cluster-modes.ts';
+import { promoteCluster } from '../core/operator-commands.ts';
 import type { Endpoint } from '../core/settings.ts';
 import type { JsonObject, JsonValue } from '../support/json.ts';
 import { shellWord } from '../support/shell-words.ts';
 import type { Ctx } from './context.ts';
 import { dynamicOf } from './dynamic-of.ts';
+import { logicalNames } from './slot-warnings.ts';
 
 const REACH_MS = 900;
 const IDENTIFY_MS = 3000;
@@ -58,9 +60,9 @@ export async function standbyWarnings(ctx: Ctx, view: ClusterView, { before, aft
 /** Empty: no consumer misses anything by the change. */
 function lostSlots(view: ClusterView, will: boolean): readonly string[] {
   const { slots, slotsElsewhere } = dynamicOf(view);
-  const logical = Object.entries(will ? slots : slotsElsewhere).filter(([, { type }]) => type === 'logical');
+  const logical = logicalNames(will ? slots : slotsElsewhere);
   if (logical.length === 0) return [];
-  const names = logical.map(([name]) => name).join(', ');
+  const names = logical.join(', ');
   return [
     will
       ? `logical slots are dropped, because a standby cluster keeps none: ${names}; their consumers miss what is written until the cluster is promoted`
@@ -87,8 +89,11 @@ async function doubtsOf(ctx: Ctx, view: ClusterView, endpoint: Endpoint): Promis
   return [`${name} is another cluster (system identifier ${told.systemIdentifier}, here ${initialize}): this one cannot follow it`];
 }
 
+export const toTakeWrites = (ctx: Ctx, cluster: string): string =>
+  `To have it take writes: ${promoteCluster(shellWord(cluster), ctx.called)}`;
+
 /** Null: it is none, now. */
 export function wayBack(ctx: Ctx, cluster: string, config: JsonObject): string | null {
   if (!isStandbyCluster(config['standby_cluster'])) return null;
-  return `${cluster} takes no writes as long as it is a standby cluster. To have it take writes: ${ctx.called} promote-cluster ${shellWord(cluster)}`;
+  return `${cluster} takes no writes as long as it is a standby cluster. ${toTakeWrites(ctx, cluster)}`;
 }
