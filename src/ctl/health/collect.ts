@@ -52,17 +52,7 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
   const [read, etcd, proxies] = await Promise.all([reading, dcs.health({ timeoutMs: ETCD_MS }), haproxy && readHaproxy(haproxy, names)]);
   if (read instanceof Error) {
     const mend = read instanceof RegentError && read.mend !== null ? `${read.message.endsWith('.') ? '' : '.'} ${read.mend}` : '';
-    const unknown = {
-      initialize: null,
-      leader: null,
-      hindrance: null,
-      paused: false,
-      synchronous: 'off',
-      standbyCluster: null,
-      fence: null,
-      members: [],
-    } as const;
-    return { report: { cluster, dcsError: `${read.message}${mend}`, ...unknown, etcd, haproxy: proxies }, view: null };
+    return { report: { cluster, dcsError: `${read.message}${mend}`, ...CLUSTER_UNKNOWN, etcd, haproxy: proxies }, view: null };
   }
   const modes = clusterModes(read);
   const members = await membersHealth(ctx, read);
@@ -82,6 +72,18 @@ async function collectOnce(ctx: Ctx, cluster: string, haproxy: HaproxyAccess | n
   };
   return { report, view: read };
 }
+
+/** Of a cluster that cannot be read. */
+export const CLUSTER_UNKNOWN = {
+  initialize: null,
+  leader: null,
+  hindrance: null,
+  paused: false,
+  synchronous: 'off',
+  standbyCluster: null,
+  fence: null,
+  members: [],
+} as const;
 
 function hindranceOf(view: ClusterView, members: readonly MemberHealth[]): string | null {
   const answers = ({ name }: Member) => members.some((one) => one.name === name && one.unreachable === null);
@@ -134,7 +136,8 @@ function withAvailability(
   return [...marked, ...gone].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-const NOTHING_KNOWN = {
+/** Of a member that does not answer. */
+export const NOTHING_KNOWN = {
   host: '',
   role: 'replica',
   state: UNAVAILABLE,
