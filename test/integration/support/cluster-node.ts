@@ -263,13 +263,14 @@ export class ClusterNode {
   /** null: no answer within the time. */
   async rest(
     path: string,
-    { method = 'GET', body, timeoutMs }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
+    {
+      method = 'GET',
+      body,
+      timeoutMs = method === 'GET' ? REST_LOOK_MS : ORDER_MS,
+    }: { readonly method?: string; readonly body?: unknown; readonly timeoutMs?: number } = {},
   ): Promise<RestAnswer | null> {
-    const givenMs = timeoutMs ?? (method === 'GET' ? REST_LOOK_MS : ORDER_MS);
     const request = { method, body: body === undefined ? null : JSON.stringify(body) };
-    const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs: givenMs }).catch(
-      () => null,
-    );
+    const answer = await exchange(`http://${this.place.host}:${this.place.restPort}${path}`, request, { timeoutMs }).catch(() => null);
     return answer && { status: answer.status, body: attempt(() => JSON.parse(answer.text) as Record<string, unknown>, null) };
   }
 

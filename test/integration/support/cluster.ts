@@ -160,6 +160,14 @@ function layOut(node: ClusterNode, etcd: EtcdCluster, options: ClusterOptions): 
   chownSync(directory, owner.uid, owner.gid);
 }
 
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+const keyOf = (name: string) => base64(`/service/${SCOPE}/${name}`);
+
+/** Through the gateway of one member. */
+function askEtcd(endpoint: string, path: string, body: object, timeoutMs: number): Promise<Response> {
+  return fetch(`${endpoint}/v3/${path}`, { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(timeoutMs) });
+}
+
 /** A wait that is over at once: what it waits for cannot come any more. */
 export class GivenUp extends Error {}
 
@@ -216,9 +224,8 @@ export class Cluster {
    * answers.
    */
   async key(name: string): Promise<string | null> {
-    const body = JSON.stringify({ key: Buffer.from(`/service/${SCOPE}/${name}`).toString('base64') });
     for (const endpoint of this.etcd.endpoints) {
-      const answer = await fetch(`${endpoint}/v3/kv/range`, { method: 'POST', body, signal: AbortSignal.timeout(3000) }).catch(() => null);
+      const answer = await askEtcd(endpoint, 'kv/range', { key: keyOf(name) }, 3000).catch(() => null);
       if (answer?.ok !== true) continue;
       const { kvs } = (await answer.json()) as { kvs?: ReadonlyArray<{ value?: string }> };
       return kvs?.[0] === undefined ? null : Buffer.from(kvs[0].value ?? '', 'base64').toString();
@@ -228,23 +235,17 @@ export class Cluster {
 
   /** Of the lease on which the leader key hangs; null: none. */
   async leaseSeconds(): Promise<number | null> {
-    const ask = async (path: string, body: object) => {
-      const init = { method: 'POST', body: JSON.stringify(body), signal: AbortSignal.timeout(2000) };
-      return (await fetch(`${this.etcd.endpoints[0]}${path}`, init)).json();
-    };
-    const key = Buffer.from(`/service/${SCOPE}/leader`).toString('base64');
-    const { kvs } = (await ask('/v3/kv/range', { key })) as { kvs?: ReadonlyArray<{ lease?: string }> };
+    const ask = async (path: string, body: object) => (await askEtcd(this.etcd.endpoints[0]!, path, body, 2000)).json();
+    const { kvs } = (await ask('kv/range', { key: keyOf('leader') })) as { kvs?: ReadonlyArray<{ lease?: string }> };
     const lease = kvs?.[0]?.lease;
     if (lease === undefined) return null;
-    const { grantedTTL } = (await ask('/v3/lease/timetolive', { ID: lease })) as { grantedTTL?: string };
+    const { grantedTTL } = (await ask('lease/timetolive', { ID: lease })) as { grantedTTL?: string };
     return grantedTTL === undefined ? null : Number(grantedTTL);
   }
 
   /** Puts a key of the cluster into etcd, past the agents. */
   async putKey(name: string, value: string): Promise<void> {
-    const [key, text] = [`/service/${SCOPE}/${name}`, value].map((word) => Buffer.from(word).toString('base64'));
-    const init = { method: 'POST', body: JSON.stringify({ key, value: text }), signal: AbortSignal.timeout(10_000) };
-    const answer = await fetch(`${this.etcd.endpoints[0]}/v3/kv/put`, init);
+    const answer = await askEtcd(this.etcd.endpoints[0]!, 'kv/put', { key: keyOf(name), value: base64(value) }, 10_000);
     if (!answer.ok) throw new Error(`etcd answers ${answer.status} to a write of ${name}`);
   }
 
