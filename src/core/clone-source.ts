@@ -1,6 +1,7 @@
 /** Which member a new copy of the data is taken from. */
-import { type Context, readyLeader, sourceOf } from './context.ts';
+import { type Context, readyLeader } from './context.ts';
 import type { Source } from './effects.ts';
+import { sourceOf } from './member-source.ts';
 import { isCountedOn } from './voters.ts';
 
 export interface CloneSource {

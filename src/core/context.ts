@@ -4,6 +4,7 @@ import { type ClusterView, type Member, memberOf } from './cluster.ts';
 import { parseConninfo } from './conninfo.ts';
 import { divergenceFrom } from './divergence.ts';
 import { opensForWrites, type ServerRole, type Source } from './effects.ts';
+import { sourceOf } from './member-source.ts';
 import type { Memory, Observation } from './model.ts';
 import { promoteCluster } from './operator-commands.ts';
 import { type PostgresFacts, walPosition } from './postgres-facts.ts';
@@ -160,33 +161,6 @@ export function isOfCluster(pg: PostgresFacts, view: ClusterView | null): boolea
 export function isOfAnotherCluster(pg: PostgresFacts, view: ClusterView): boolean {
   const initialized = view.initialize !== null && view.initialize !== '';
   return initialized && pg.systemIdentifier !== null && pg.dataDir === 'valid' && view.initialize !== pg.systemIdentifier;
-}
-
-/**
- * By member, as it was read; etcd's client gives the same one again for as long as its key stays as
- * it is.
- */
-const sources = new WeakMap<Member, Source | null>();
-
-/** host and port of a member's conn_url; null when it has none or a broken one. */
-export function sourceOf(member: Member): Source | null {
-  let source = sources.get(member);
-  if (source === undefined) {
-    source = readSource(member);
-    sources.set(member, source);
-  }
-  return source;
-}
-
-function readSource(member: Member): Source | null {
-  if (member.connUrl === null) return null;
-  try {
-    const url = new URL(member.connUrl);
-    if (url.hostname === '') return null;
-    return { name: member.name, host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 5432 : Number(url.port) };
-  } catch {
-    return null;
-  }
 }
 
 /**

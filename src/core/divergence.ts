@@ -187,8 +187,12 @@ export function divergenceFrom(pg: PostgresFacts, source: SourceHistory | null):
   return source.inRecovery && found === 'diverged' ? 'unknown' : found;
 }
 
+/** The source has the data of another cluster. */
+export const isOfOtherSystem = ({ systemIdentifier }: PostgresFacts, source: SourceHistory): boolean =>
+  systemIdentifier !== null && systemIdentifier !== source.systemIdentifier;
+
 function divergenceFromPrimary(pg: PostgresFacts, source: SourceHistory): Divergence {
-  if (pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier) return 'diverged';
+  if (isOfOtherSystem(pg, source)) return 'diverged';
   const local = localPosition(pg);
   if (local === null) return 'unknown';
   return isAnotherTimeline(pg, source) || isKnownStray(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);

@@ -4,6 +4,8 @@
  * cost this cluster its primary, or its data.
  */
 import type { ClusterView, Member } from './cluster.ts';
+import { isOfOtherSystem } from './divergence.ts';
+import { sourceOf } from './member-source.ts';
 import type { Memory, Observation } from './model.ts';
 import { withoutStandbyCluster } from './operator-commands.ts';
 import type { PostgresFacts, SourceHistory } from './postgres-facts.ts';
@@ -36,23 +38,19 @@ function whyWrong(settings: Settings, members: readonly Member[], pg: PostgresFa
   const owners = endpointsOf(remote).map((endpoint) => ownerOf(endpoint, members, settings));
   // One that lists the servers of both clusters serves whichever of them is demoted.
   if (!owners.includes(null)) return `${remote.name} is no other cluster: ${[...new Set(owners)].join(', ')} is a member of this one`;
-  return source !== null && isForeign(pg, source)
+  return source !== null && isOfOtherSystem(pg, source)
     ? `${remote.name} is another cluster (system identifier ${source.systemIdentifier}, this one's is ${pg.systemIdentifier})`
     : null;
 }
 
-const isForeign = ({ systemIdentifier }: PostgresFacts, source: SourceHistory): boolean =>
-  systemIdentifier !== null && systemIdentifier !== source.systemIdentifier;
-
 function ownerOf({ host, port }: Endpoint, members: readonly Member[], { local, postgresql }: Settings): string | null {
   const isHere = LOOPBACK.has(host) ? port === postgresql.port : host === postgresql.connectHost && port === postgresql.connectPort;
   if (isHere) return local.name;
-  return members.find(({ connUrl }) => connUrl !== null && isAt(connUrl, host, port))?.name ?? null;
-}
-
-function isAt(connUrl: string, host: string, port: number): boolean {
-  const url = URL.canParse(connUrl) ? new URL(connUrl) : null;
-  return url !== null && url.hostname.replace(/^\[|\]$/g, '') === host && (url.port === '' ? 5432 : Number(url.port)) === port;
+  const owner = members.find((member) => {
+    const source = sourceOf(member);
+    return source?.host === host && source.port === port;
+  });
+  return owner?.name ?? null;
 }
 
 /** The mend, for a log line. */

@@ -4,7 +4,7 @@
  */
 import { type ClusterView, type Member, sameName } from '../core/cluster.ts';
 import { clusterModes } from '../core/cluster-modes.ts';
-import { sourceOf } from '../core/context.ts';
+import { sourceOf } from '../core/member-source.ts';
 import { formatLsn, type Lsn, lagBytes, ZERO_LSN } from '../core/units.ts';
 import type { JsonObject } from '../support/json.ts';
 

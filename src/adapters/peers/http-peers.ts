@@ -8,7 +8,7 @@ import { Agent as TlsAgent } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import type { Member } from '../../core/cluster.ts';
-import { sourceOf } from '../../core/context.ts';
+import { sourceOf } from '../../core/member-source.ts';
 import type { CtlSettings, RestSettings } from '../../core/settings.ts';
 import { readPeerBody } from '../../dialect/peer-body.ts';
 import type { Clock } from '../../ports/clock.ts';

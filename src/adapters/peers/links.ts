@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
-import { sourceOf } from '../../core/context.ts';
+import { sourceOf } from '../../core/member-source.ts';
 import type { LocalSettings } from '../../core/settings.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { LinkListener, Links } from '../../ports/links.ts';

@@ -2,11 +2,12 @@
  * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
-import { type Context, comparedWith, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { type Context, comparedWith, readyLeader, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
-import { localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
+import { isOfOtherSystem, localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
 import type { Job, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
+import { sourceOf } from '../member-source.ts';
 import type { Failure } from '../model.ts';
 import { promoteCluster, reinitCommand } from '../operator-commands.ts';
 import { COMPARE_NO_PROGRAM, prospectOf, REWIND_NO_PROGRAM } from '../rewind-prospects.ts';
@@ -159,7 +160,7 @@ function factsOf(c: Context, leader: Source): MendFacts {
 
 /** Whoever made that mistake may yet correct it: nothing of it is remembered, and no data go. */
 function isOfOtherCluster({ o: { pg, source } }: Context): boolean {
-  return source !== null && pg.systemIdentifier !== null && pg.systemIdentifier !== source.systemIdentifier;
+  return source !== null && isOfOtherSystem(pg, source);
 }
 
 /** A leader that follows nobody may have left the history of the server outside just as well. */

@@ -4,9 +4,10 @@
  * slot.
  */
 import { isMemberRecord, LEAVING, type Member, mayLead, type PostgresState } from '../cluster.ts';
-import { type Context, readyLeader, sourceOf, wantedSource } from '../context.ts';
+import { type Context, readyLeader, wantedSource } from '../context.ts';
 import { streamsInOrder } from '../divergence.ts';
 import type { Job, Source } from '../effects.ts';
+import { sourceOf } from '../member-source.ts';
 import { nothing, type Outcome } from '../rules/table.ts';
 import { keepsLogical, logicalSlots, rememberLogical } from './logical.ts';
 import { type LogicalMemory, noLogicalMemory } from './logical-work.ts';

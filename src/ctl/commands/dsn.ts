@@ -1,5 +1,5 @@
 import { type ClusterView, memberOf } from '../../core/cluster.ts';
-import { sourceOf } from '../../core/context.ts';
+import { sourceOf } from '../../core/member-source.ts';
 import type { RoleChoice } from '../choices.ts';
 import type { Ctx } from '../context.ts';
 import { refuse } from '../errors.ts';

@@ -7,7 +7,7 @@ import { electionHindrance, electionMend, electionOf } from '../../core/advice/e
 import { standbyClusterLine } from '../../core/advice/standby-line.ts';
 import { type ClusterView, type Member, memberOf } from '../../core/cluster.ts';
 import { clusterModes } from '../../core/cluster-modes.ts';
-import { sourceOf } from '../../core/context.ts';
+import { sourceOf } from '../../core/member-source.ts';
 import { type Lsn, lagBytes, toLsn } from '../../core/units.ts';
 import { type ShownRole, shownRole, shownState } from '../../dialect/cluster-body.ts';
 import { ownFacts } from '../../dialect/own-word.ts';
