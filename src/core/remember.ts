@@ -40,8 +40,9 @@ export function remember(o: Observation, before: Memory): Memory {
   const ended = afterJobs(o, o.announced.length === 0 ? before : { ...before, ...announced(o, before) });
   const replies = heardReplies(o, before.replies);
   const slotSeenAtMs = seenSlots(c, before.slotSeenAtMs);
-  const withSlots: Context = { ...c, m: { ...before, slotSeenAtMs } };
-  const logical = logicalAfter(withSlots);
+  // As the parts of this round's memory see it that build on others.
+  const partly: Context = { ...c, m: { ...before, replies, slotSeenAtMs } };
+  const logical = logicalAfter(partly);
   // Every field by its name: a spread that most of the fields override costs V8 more than all that
   // is decided here.
   return {
@@ -57,9 +58,9 @@ export function remember(o: Observation, before: Memory): Memory {
     syncNamesSet: syncNamesSet(c),
     recovered: recovered(c, before),
     replies,
-    strangers: rememberStrangers(contextOf(o, { ...before, replies }), before.strangers),
+    strangers: rememberStrangers(partly, before.strangers),
     slotSeenAtMs,
-    strangeSlots: strangeSlots(withSlots, before.strangeSlots),
+    strangeSlots: strangeSlots(partly, before.strangeSlots),
     logical,
     handedOver: ended.handedOver && o.pg.state !== 'running',
     handedOverAtMs: ended.handedOverAtMs,
