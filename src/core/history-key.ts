@@ -42,15 +42,21 @@ export function disprovedHistory(c: Context, isOutside: boolean): Effect | null 
   const own = c.o.pg.localHistory;
   const isOwnKnown = timeline === 1 || own.length > 0;
   if (timeline === null || !isOwnKnown || !isOutside) return null;
-  const kept = recorded.filter((line) => own.some((entry) => entry.timeline === line.timeline && entry.switchLsn === line.switchLsn));
+  const kept = recorded.filter((line) => own.some(endsWhere(line)));
   return kept.length === recorded.length
     ? null
     : { kind: 'write-history', value: kept.map((entry) => historyLine(c, entry, recorded, false)) };
 }
 
+/** The same end of the same timeline, whatever else is told of it. */
+const endsWhere =
+  ({ timeline, switchLsn }: HistoryEntry) =>
+  (other: HistoryEntry): boolean =>
+    other.timeline === timeline && other.switchLsn === switchLsn;
+
 function historyLine(c: Context, entry: HistoryEntry, recorded: readonly HistoryEntry[], isLast: boolean): JsonValue[] {
   // By place alone: a leader may have put its own reason into it.
-  const known = recorded.find((old) => old.timeline === entry.timeline && old.switchLsn === entry.switchLsn);
+  const known = recorded.find(endsWhere(entry));
   const line: JsonValue[] = [entry.timeline, entry.switchLsn, known?.reason ?? (isLast ? c.m.leadReason : null) ?? entry.reason];
   if (known?.timestamp !== undefined) line.push(known.timestamp, ...(known.newLeader === undefined ? [] : [known.newLeader]));
   else if (isLast) line.push(entry.timestamp ?? isoFromEpochMs(c.o.wallMs), c.me);

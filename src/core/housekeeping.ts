@@ -232,10 +232,15 @@ function fenceMark(c: Context): Effect | null {
   return fence === 'unreadable' ? { kind: 'mark-fence', mark: fenceFor(c.view) } : null;
 }
 
+/**
+ * It is not known yet whom a standby is to follow. Whoever misses the leader may be about to leave
+ * it.
+ */
+const isSourceOpen = (c: Context): boolean => !hasLeader(c) || missesLeader(c) || awaitsComparison(c);
+
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */
 function follow(c: Context): Effect | null {
-  // Whoever misses the leader may be about to leave it.
-  if (!hasLeader(c) || missesLeader(c) || awaitsComparison(c)) return null;
+  if (isSourceOpen(c)) return null;
   const role = standbyRole(c);
   const asItIs = pointsAt(c, role.source) && isOnSlot(c, role.source) && (role.patient === true) === (c.o.pg.retriesPatiently === true);
   return asItIs ? null : { kind: 'apply-config', role, only: 'role' };
@@ -254,7 +259,7 @@ function standbyRole(c: Context): ServerRole & { kind: 'standby' } {
  * be on again before this leader hears of it.
  */
 function filesWait(c: Context, leads: boolean): boolean {
-  if (c.isStandby) return !hasLeader(c) || missesLeader(c) || awaitsComparison(c);
+  if (c.isStandby) return isSourceOpen(c);
   return leads && c.o.settings.dynamic.synchronousMode === 'off' && c.view?.sync != null;
 }
 

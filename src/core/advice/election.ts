@@ -31,9 +31,12 @@ export function electionOf(view: ClusterView, dynamic: DynamicSettings, isThere:
   const away = voters.filter((voter) => !includes(names, voter));
   const byNames = dynamic.synchronousMode === 'on' && needed === 1;
   const able = there.filter(({ name, tags }) => mayLead(tags) && (!byNames || includes(voters, name)));
-  const enough = voters.length - away.length >= needed || able.some(({ name }) => ledLast(view, name));
+  const enough = lacking({ voters, needed, away }) <= 0 || able.some(({ name }) => ledLast(view, name));
   return { view, dynamic, there, voters, needed, away, canBeWon: able.length > 0 && enough };
 }
+
+/** How many voters are too few there to have every acknowledged commit; 0 or less: none. */
+const lacking = ({ voters, needed, away }: Pick<Election, 'voters' | 'needed' | 'away'>): number => needed - (voters.length - away.length);
 
 const ledLast = ({ sync }: ClusterView, name: string): boolean => sync?.leader != null && sameName(sync.leader, name);
 
@@ -43,8 +46,8 @@ export function electionHindrance(e: Election): string | null {
   if (e.canBeWon) return null;
   const [led, ...standbys] = e.voters;
   if (led === undefined) return 'nobody can be elected: no member that may lead is there';
+  if (lacking(e) <= 0) return 'nobody can be elected: no member that is there may lead';
   const voting = e.voters.filter((voter) => !includes(e.away, voter));
-  if (voting.length >= e.needed) return 'nobody can be elected: no member that is there may lead';
   const rest = e.needed >= standbys.length ? standbys.join(' and ') : `${e.needed} of ${standbys.join(', ')}`;
   const wanted = standbys.length === 0 ? led : `${led}, or ${rest},`;
   return (
@@ -54,10 +57,11 @@ export function electionHindrance(e: Election): string | null {
 }
 
 /** How to have a leader without a loss; null: nothing is known to help. */
-export const electionMend = ({ away, voters, needed, canBeWon }: Election): string | null => {
-  const lacking = needed - (voters.length - away.length);
-  if (canBeWon || lacking <= 0) return null;
-  return `start ${away.length === 1 ? away[0] : `${lacking === 1 ? 'one' : lacking} of ${away.join(', ')}`}: then a leader is elected, and nothing is lost`;
+export const electionMend = (e: Election): string | null => {
+  const { away, canBeWon } = e;
+  const count = lacking(e);
+  if (canBeWon || count <= 0) return null;
+  return `start ${away.length === 1 ? away[0] : `${count === 1 ? 'one' : count} of ${away.join(', ')}`}: then a leader is elected, and nothing is lost`;
 };
 
 /**
@@ -67,7 +71,7 @@ export const electionMend = ({ away, voters, needed, canBeWon }: Election): stri
 export function costOfNaming(e: Election, candidate: string): readonly string[] {
   const { view, voters } = e;
   if (ledLast(view, candidate) || e.dynamic.standbyCluster !== null) return [];
-  const isSure = voters.length > 0 && voters.length - e.away.length >= e.needed;
+  const isSure = voters.length > 0 && lacking(e) <= 0;
   const { known, isBehind } = positionOf(e, candidate, isSure);
   if (isSure && !isBehind) return [];
   const mend =

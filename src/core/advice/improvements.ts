@@ -1,5 +1,6 @@
 /** What would make failovers quicker or safer, the most useful first, and what each costs. */
 import { beats } from '../quorum/in-force.ts';
+import { includes } from '../voters.ts';
 import { type AdviceFacts, withoutBeats } from './facts.ts';
 import { megabytes, seconds } from './words.ts';
 
@@ -27,6 +28,11 @@ const names = (f: AdviceFacts) =>
   withoutBeats(f)
     .map(({ name }) => name)
     .join(', ');
+
+function absentVoters({ voters, standbys }: AdviceFacts): readonly string[] {
+  const present = standbys.map(({ name }) => name);
+  return voters.filter((voter) => !includes(present, voter));
+}
 
 /** A standby cluster acknowledges nothing, and has no primary that must step down. */
 const takesWrites = ({ dynamic }: AdviceFacts): boolean => dynamic.standbyCluster === null;
@@ -97,9 +103,9 @@ export const improvementRows: readonly ImprovementRow[] = [
   },
   {
     id: 'improve.absent-voter',
-    when: (f) => f.voters.some((voter) => !f.standbys.some(({ name }) => name.toLowerCase() === voter.toLowerCase())),
+    when: (f) => absentVoters(f).length > 0,
     gain: (f) => {
-      const absent = f.voters.filter((voter) => !f.standbys.some(({ name }) => name.toLowerCase() === voter.toLowerCase()));
+      const absent = absentVoters(f);
       return absent.length === 1
         ? `start the agent of ${absent[0]}: the synchronous set names it, and etcd has no key of it`
         : `start the agents of ${absent.join(', ')}: the synchronous set names them, and etcd has no keys of them`;

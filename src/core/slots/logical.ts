@@ -56,10 +56,7 @@ export function logicalWork(c: Context): Effect | null {
     const to = slot === undefined ? null : mayMoveTo(c, wanted, slot);
     return to === null ? [] : [{ name: wanted.name, database: wanted.database, to }];
   });
-  const { broken, safeFrom } = c.m.logical;
-  const unproven = all.filter(
-    ({ wanted, slot }) => isCopy(slot, wanted) && !broken.includes(wanted.name) && safeFrom[wanted.name] === undefined,
-  );
+  const unproven = all.filter(({ wanted, slot }) => hasCopy(c, wanted, slot) && c.m.logical.safeFrom[wanted.name] === undefined);
   const compare = comparison(
     c,
     unproven.map(({ wanted }) => wanted.name),
@@ -67,13 +64,13 @@ export function logicalWork(c: Context): Effect | null {
   return advance.length === 0 && compare === null ? null : { kind: 'logical-slots', work: { create: [], advance, compare } };
 }
 
-const isCopy = (slot: SlotFacts | undefined, wanted: WantedLogical): slot is SlotFacts =>
-  slot !== undefined && isOfKind(slot, wanted) && slot.walStatus !== 'lost';
+const hasCopy = (c: Context, wanted: WantedLogical, slot: SlotFacts | undefined): slot is SlotFacts =>
+  slot !== undefined && isOfKind(slot, wanted) && slot.walStatus !== 'lost' && !c.m.logical.broken.includes(wanted.name);
 
 /** Never past what this standby has replayed, or what the leader says its consumer has. */
 function mayMoveTo(c: Context, wanted: WantedLogical, slot: SlotFacts): Lsn | null {
   const replayed = c.o.pg.sql?.replayLsn ?? null;
-  if (!isCopy(slot, wanted) || slot.active || c.m.logical.broken.includes(slot.name)) return null;
+  if (!hasCopy(c, wanted, slot) || slot.active) return null;
   if (wanted.target === null || replayed === null || slot.confirmedFlushLsn === null) return null;
   const to = lagBytes(wanted.target, replayed) > 0 ? replayed : wanted.target;
   return to > slot.confirmedFlushLsn ? to : null;
@@ -167,9 +164,6 @@ export function missingLogical(c: Context): readonly string[] | null {
   if (!c.isStandby || c.o.pg.sql === null || !keepsLogical(c.o.settings)) return null;
   return logicalSlots(c).flatMap(({ wanted, slot }) => (hasCopy(c, wanted, slot) || whyAnew(c, wanted) === null ? [] : [wanted.name]));
 }
-
-const hasCopy = (c: Context, wanted: WantedLogical, slot: SlotFacts | undefined): slot is SlotFacts =>
-  isCopy(slot, wanted) && !c.m.logical.broken.includes(wanted.name);
 
 /** What the consumers of a standby that is promoted now may miss, in words for the log. */
 export function doubtsOfPromotion(c: Context): readonly string[] {
