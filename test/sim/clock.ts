@@ -8,6 +8,9 @@ import type { Clock } from '../../src/ports/clock.ts';
 import type { Rng } from './rng.ts';
 import { TraceHash } from './trace-hash.ts';
 
+/** 2026-01-01, the moment every simulation begins. */
+export const EPOCH_MS = 1_767_225_600_000;
+
 interface Event {
   readonly at: number;
   readonly order: number;

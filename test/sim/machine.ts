@@ -16,7 +16,7 @@ import { ensureError } from '../../src/support/errors.ts';
 import type { JsonObject } from '../../src/support/json.ts';
 import { agentLog } from './agent-log.ts';
 import type { Callbacks } from './checkers/callbacks.ts';
-import { Gate, MachineClock, processClock, type Simulation } from './clock.ts';
+import { EPOCH_MS, Gate, MachineClock, processClock, type Simulation } from './clock.ts';
 import { simDcs } from './dcs.ts';
 import { DataIdentity } from './etcd/identity.ts';
 import type { Etcd } from './etcd.ts';
@@ -62,9 +62,6 @@ export interface MachineOptions {
   /** It runs a Regent without links, or Patroni: the lease is its fence. */
   readonly old: boolean;
 }
-
-/** 2026-01-01, the moment every simulation begins. */
-const EPOCH_MS = 1_767_225_600_000;
 
 /** For so long others may hold what is known of the directory it had before. */
 const RECLONED_MS = 120_000;

@@ -4,7 +4,7 @@
  * looks after it, its own operator does.
  */
 
-import { Gate, type Simulation } from './clock.ts';
+import { EPOCH_MS, Gate, type Simulation } from './clock.ts';
 import { OUTSIDE } from './faults/outside.ts';
 import type { Network } from './network.ts';
 import { DataDirectory } from './postgres/data-directory.ts';
@@ -33,7 +33,6 @@ interface OutsideParts {
 
 /** Its operator, or a host name that moves, sees to whom it follows. */
 const TEND_MS = 1000;
-const EPOCH_MS = 1_767_225_600_000;
 /** Nobody of the cluster has such a commit. */
 const FIRST_ID = 1_000_000_000;
 

@@ -129,8 +129,8 @@ async function withoutRoom(world: World): Promise<World> {
 }
 
 /** Strict mode, and no standby is left that could confirm what the leader recovered. */
-function keepsClientsOut({ machines, holder, orders }: World): boolean {
-  const leader = machines.find(({ name }) => name === holder)?.server;
+function keepsClientsOut({ machines, keyHolder, orders }: World): boolean {
+  const leader = keyHolder?.server;
   if (leader?.process?.clientsOut !== true || !orders.strict) return false;
   return !machines.some(({ server }) => server.replication.source === leader);
 }

@@ -57,9 +57,8 @@ const followsIt = ({ etcd }: World): boolean => isDeepStrictEqual(etcd.view().co
 
 /** Nobody may lead; or who leads waits for an operator, and nobody else could in its place. */
 function isForOperator(world: World): boolean {
-  const { machines, holder, outside } = world;
-  const leader = machines.find(({ name }) => name === holder);
-  if (leader === undefined) return nobodyMayLead(world);
+  const { machines, keyHolder: leader, outside } = world;
+  if (leader === null) return nobodyMayLead(world);
   const waits = ASKS_FOR_COPY.test(leader.agent?.rounds.last?.decision.rule ?? '') || leader.server.replication.obstacle === 'wal removed';
   const fits = ({ server, tags }: Machine) =>
     server.running &&

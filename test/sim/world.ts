@@ -152,6 +152,12 @@ export class World {
     return this.etcd.get('leader')?.value ?? null;
   }
 
+  /** The machine that the leader key names, whatever it does. */
+  get keyHolder(): Machine | null {
+    const { holder } = this;
+    return this.machines.find(({ name }) => name === holder) ?? null;
+  }
+
   /**
    * The leader's machine, where there is one that takes writes: by its key, or while it has lost
    * that, by the word of voters or of all members.
@@ -193,9 +199,8 @@ export class World {
    * The same of a standby cluster: its leader streams from the server outside, the others from it.
    */
   followsOutside(): boolean {
-    const { outside } = this;
-    const leader = this.machines.find(({ name }) => name === this.holder);
-    if (outside === null || leader === undefined || leader.server.replication.source !== outside.server) return false;
+    const { outside, keyHolder: leader } = this;
+    if (outside === null || leader === null || leader.server.replication.source !== outside.server) return false;
     return this.machines.every((machine) => machine === leader || this.#settled(machine, leader.server));
   }
 

@@ -108,10 +108,8 @@ const hasAll = ({ outside, machines }: World): boolean =>
   outside !== null && machines.every(({ server }) => server.dir !== 'valid' || isPrefix(server.position, outside.server.position));
 
 /** The leader of the standby cluster has all that was written outside. */
-export function isDrained({ outside, machines, holder }: World): boolean {
-  const leader = machines.find(({ name }) => name === holder);
-  return outside !== null && leader !== undefined && isPrefix(outside.server.position, leader.server.position);
-}
+export const isDrained = ({ outside, keyHolder }: World): boolean =>
+  outside !== null && keyHolder !== null && isPrefix(outside.server.position, keyHolder.server.position);
 
 function once(world: World, is: () => boolean, then: () => void): void {
   const endMs = world.sim.now + PATIENCE_MS;

@@ -1,13 +1,8 @@
 /** Broken rules about data directories, histories, operators and the initialize key. */
 import { at, rule } from './edit.ts';
-import { under } from './focus.ts';
+import { nothingMends, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
-const nothingMends = {
-  use_pg_rewind: false,
-  remove_data_directory_on_rewind_failure: false,
-  remove_data_directory_on_diverged_timelines: false,
-};
 const divergence = 'src/core/divergence.ts';
 
 export const dataMutants: readonly Mutant[] = [

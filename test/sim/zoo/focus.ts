@@ -10,6 +10,13 @@ export type Focus = Partial<PlanOptions>;
 /** A commit is under way at any moment. */
 export const busy: ClientOptions = { everyMs: 15, routed: true, haproxy: false, stubborn: null, cancels: 0, local: 0 };
 
+/** Of `postgresql`: data that left the history stay as they are. */
+export const nothingMends = {
+  use_pg_rewind: false,
+  remove_data_directory_on_rewind_failure: false,
+  remove_data_directory_on_diverged_timelines: false,
+};
+
 /**
  * These faults alone, one every two seconds for a minute, on nodes that have no tags, with short
  * leases.

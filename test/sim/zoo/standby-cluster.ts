@@ -1,15 +1,10 @@
 /** Agents of a standby cluster that take writes. */
 import { at, rule } from './edit.ts';
-import { under } from './focus.ts';
+import { nothingMends, under } from './focus.ts';
 import type { Mutant } from './mutant.ts';
 
 /** A cluster that follows the other site at times, and at the end. */
 const sites = { nodes: ['a', 'b', 'c'], outside: { first: false, everyMs: 500, ends: true } };
-const nothingMends = {
-  use_pg_rewind: false,
-  remove_data_directory_on_rewind_failure: false,
-  remove_data_directory_on_diverged_timelines: false,
-};
 
 export const standbyClusterMutants: readonly Mutant[] = [
   {
