@@ -60,7 +60,8 @@ export function readSlots(
 }
 
 const LOST = {
-  message: 'a standby cluster keeps no logical slots; its promotion makes this one anew, and the consumer misses what was written before',
+  message:
+    'a standby cluster keeps no logical slots; its promotion creates this one again, and the consumer misses what was written before',
   mend: 'let the consumer read from the server that this cluster follows',
 };
 

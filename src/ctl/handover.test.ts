@@ -247,7 +247,7 @@ test('a candidate that has no copy of a permanent logical slot is named before t
       : 'Successfully switched over to "patroni2"',
   );
   const lacks =
-    'Warning: patroni2 has no copy of the permanent logical slot app: if it is promoted, it is made anew, and its consumer misses what was written meanwhile\n';
+    'Warning: patroni2 has no copy of the permanent logical slot app: if it is promoted, it is created again, and its consumer misses what was written meanwhile\n';
   const to = async (...words: string[]) => (await ctl([...words, '--force'], { etcd })).err;
   expect(await to('switchover', '--candidate', 'patroni2')).toBe(lacks);
   expect(await to('failover', '--candidate', 'patroni2')).toBe(lacks);

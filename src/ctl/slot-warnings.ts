@@ -1,4 +1,4 @@
-/** Members that would make a permanent logical slot anew if they were promoted. */
+/** Members that would create a permanent logical slot again if they were promoted. */
 import { type ClusterView, type Member, memberOf } from '../core/cluster.ts';
 import type { DynamicSettings } from '../core/settings.ts';
 import { ownFacts } from '../dialect/own-word.ts';
@@ -19,7 +19,7 @@ export function missingSlotsOf(own: JsonObject): readonly string[] | null {
 export function lackedSlots(member: string, slots: readonly string[]): string {
   const [what, they] = slots.length === 1 ? ['slot', 'it is'] : ['slots', 'they are'];
   const whose = slots.length === 1 ? 'its consumer misses' : 'their consumers miss';
-  return `${member} has no copy of the permanent logical ${what} ${slots.join(', ')}: if it is promoted, ${they} made anew, and ${whose} what was written meanwhile`;
+  return `${member} has no copy of the permanent logical ${what} ${slots.join(', ')}: if it is promoted, ${they} created again, and ${whose} what was written meanwhile`;
 }
 
 export function logicalNames(slots: DynamicSettings['slots']): readonly string[] {

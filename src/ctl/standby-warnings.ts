@@ -66,7 +66,7 @@ function lostSlots(view: ClusterView, will: boolean): readonly string[] {
   return [
     will
       ? `logical slots are dropped, because a standby cluster keeps none: ${names}; their consumers miss what is written until the cluster is promoted`
-      : `logical slots are made anew: ${names}; their consumers miss what was written while this was a standby cluster`,
+      : `logical slots are created again: ${names}; their consumers miss what was written while this was a standby cluster`,
   ];
 }
 

@@ -67,7 +67,7 @@ test('in a standby cluster a standby shows the part it plays', () => {
   expect(statusBody(aReplicaStatus({ role: 'standby_leader' }), aView(), settings)).toHaveProperty('role', 'standby_leader');
 });
 
-test('names the logical slots that a promotion would make anew, and says where there are none', () => {
+test('names the logical slots that a promotion would create again, and says where there are none', () => {
   const shown = (missingLogicalSlots: readonly string[] | null) =>
     statusBody(aReplicaStatus({ missingLogicalSlots }), aView(), someSettings())['regent'];
   expect(shown(['app'])).toHaveProperty('missing_logical_slots', ['app']);

@@ -154,7 +154,7 @@ export interface AgentStatus extends OwnWord {
    */
   readonly sourceTrouble?: string | null;
   /**
-   * Permanent logical slots that a promotion of this standby would make anew; null or absent: it
+   * Permanent logical slots that a promotion of this standby would create again; null or absent: it
    * keeps none, or its PostgreSQL does not tell.
    */
   readonly missingLogicalSlots?: readonly string[] | null;

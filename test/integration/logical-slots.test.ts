@@ -107,7 +107,7 @@ test('a permanent logical slot goes with the lead, a lost one is made again, a s
   consumer = consume(next, file);
   await hasRead(6);
   expect([...new Set(read())]).toEqual([1, 2, 3, 4, 5, 6]);
-  expect(next.log()).not.toContain('made anew');
+  expect(next.log()).not.toContain('created again');
   await end(consumer);
 
   await next.sql("select pg_create_logical_replication_slot(n, 'test_decoding') from unnest('{mine,by_hand}'::text[]) n");

@@ -152,7 +152,7 @@ test('it is promoted in place, and the former primary cluster follows it after a
 
 test('a cluster that runs is demoted with its replicas, and its leader stays', async () => {
   expect((await main.ctl(['promote-cluster', '--force'])).code).toBe(0);
-  expect(main.nodes[0]!.log()).toContain('logical replication slot app is made anew: this cluster followed');
+  expect(main.nodes[0]!.log()).toContain('logical replication slot app is created again: this cluster followed');
   await main.nodes[0]!.sql('insert into writes values (5)');
   const leader = other.node(await other.waitHealthy());
   await leader.sql('insert into writes values (101)');

@@ -100,7 +100,7 @@ export class Outside {
     const { leader } = world;
     if (leader === null) return;
     const { server } = this;
-    server.die('was stopped to be made anew');
+    server.die('was stopped to be copied again');
     server.replaceDisk();
     server.become(leader.server);
     server.dir = 'valid';

@@ -137,7 +137,7 @@ describe('whether a copy is safe to read', () => {
     expect(proven({ ...held('700', '705'), held: { leader: 'c', physical: '700', logical: { app: '705' } } })).toEqual({});
   });
 
-  it('is named where there is none: a promotion would make the slot anew', () => {
+  it('is named where there is none: a promotion would create the slot again', () => {
     expect(missingLogical(standby())).toEqual([]);
     expect(missingLogical(standby({ slots: [] }))).toEqual(['app']);
     expect(missingLogical(standby({ logical: { broken: ['app'] } }))).toEqual(['app']);
@@ -156,10 +156,10 @@ describe('whether a copy is safe to read', () => {
       expect.stringMatching(/^logical replication slot app might be unsafe to use after the promotion/),
     ]);
     expect(doubts({}, '700')).toHaveLength(1);
-    expect(doubtsOfPromotion(standby({ slots: [] }))).toEqual([expect.stringContaining('is made anew: its consumer misses')]);
+    expect(doubtsOfPromotion(standby({ slots: [] }))).toEqual([expect.stringContaining('is created again: its consumer misses')]);
     expect(doubtsOfPromotion(standby({ slots: [], told: null }))).toEqual([]);
     for (const over of [{ plugin: 'wal2json' }, { database: 'other' }, { type: 'physical' as const }])
-      expect(doubtsOfPromotion(standby({ slots: [copy(over)] }))).toEqual([expect.stringContaining('is made anew')]);
+      expect(doubtsOfPromotion(standby({ slots: [copy(over)] }))).toEqual([expect.stringContaining('is created again')]);
   });
 
   it('is to be proven again for another leader, and after a copy', () => {

@@ -157,12 +157,12 @@ function isSafe({ m }: Context, { name, catalogXmin }: SlotFacts): boolean {
 const MEND = 'compare what its consumer has with the primary, or copy its data again';
 
 /**
- * Permanent logical slots that a promotion of this standby would make anew, so that their consumers
- * miss something. Null: it keeps none, or its PostgreSQL does not tell.
+ * Permanent logical slots that a promotion of this standby would create again, so that their
+ * consumers miss something. Null: it keeps none, or its PostgreSQL does not tell.
  */
 export function missingLogical(c: Context): readonly string[] | null {
   if (!c.isStandby || c.o.pg.sql === null || !keepsLogical(c.o.settings)) return null;
-  return logicalSlots(c).flatMap(({ wanted, slot }) => (hasCopy(c, wanted, slot) || whyAnew(c, wanted) === null ? [] : [wanted.name]));
+  return logicalSlots(c).flatMap(({ wanted, slot }) => (hasCopy(c, wanted, slot) || whyCreated(c, wanted) === null ? [] : [wanted.name]));
 }
 
 /** What the consumers of a standby that is promoted now may miss, in words for the log. */
@@ -171,7 +171,7 @@ export function doubtsOfPromotion(c: Context): readonly string[] {
   return logicalSlots(c).flatMap(({ wanted, slot }) => {
     const known = `logical replication slot ${wanted.name}`;
     if (!hasCopy(c, wanted, slot)) {
-      const why = whyAnew(c, wanted);
+      const why = whyCreated(c, wanted);
       return why === null ? [] : [`${known} ${why}; ${MEND}`];
     }
     if (isSafe(c, slot)) return [];
@@ -180,10 +180,10 @@ export function doubtsOfPromotion(c: Context): readonly string[] {
 }
 
 /** Null: it is new, as far as is known. */
-function whyAnew({ m: { followed } }: Context, { target }: WantedLogical): string | null {
+function whyCreated({ m: { followed } }: Context, { target }: WantedLogical): string | null {
   if (followed !== null)
-    return `is made anew: this cluster followed ${followed} and kept no logical slots, so its consumer misses what was written meanwhile`;
-  return target === null ? null : 'was not copied here and is made anew: its consumer misses what was written meanwhile';
+    return `is created again: this cluster followed ${followed} and kept no logical slots, so its consumer misses what was written meanwhile`;
+  return target === null ? null : 'was not copied here and is created again: its consumer misses what was written meanwhile';
 }
 
 /** What the consumers of a primary miss that becomes a standby leader now, in words for the log. */

@@ -58,7 +58,7 @@ export const slotRows: readonly Row[] = [
     id: 'slot.lost',
     when: ({ c, slot }) => slot.walStatus === 'lost' && !c.paused,
     verdict: 'renew',
-    because: () => 'PostgreSQL has removed the WAL that its consumer needs, which must begin anew',
+    because: () => 'PostgreSQL has removed the WAL that its consumer needs, which must start over',
   },
   // Also of use to nobody after a promotion; it holds WAL and the catalogs' dead rows.
   {

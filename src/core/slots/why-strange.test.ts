@@ -114,7 +114,7 @@ describe('what the consumer of a permanent logical slot misses', () => {
   it('is told again when that is promoted, though nobody publishes the slot any more', () => {
     const how = { dynamic: { slots: named('app', LOGICAL) }, followed: '10.9.9.9:5432' };
     expect(doubtsOfPromotion(scene(how, slot('c', 1)))).toEqual([
-      expect.stringContaining('slot app is made anew: this cluster followed 10.9.9.9:5432 and kept no logical slots'),
+      expect.stringContaining('slot app is created again: this cluster followed 10.9.9.9:5432 and kept no logical slots'),
     ]);
     expect(doubtsOfPromotion(scene({ dynamic: how.dynamic }, slot('c', 1)))).toEqual([]);
   });

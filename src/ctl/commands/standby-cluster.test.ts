@@ -56,7 +56,7 @@ test('both say before they ask whose consumers miss something', async () => {
   etcd.put('demo', 'config', { ...config, slots, standby_cluster: { host: 'h' } } as never);
   amend(etcd, 'demo', 'patroni1', { role: 'standby_leader' });
   const { err: back } = await ctl(['promote-cluster', 'demo'], { etcd, input: 'n\n' });
-  expect(back).toMatch(/\nWarning: logical slots are made anew: app; /);
+  expect(back).toMatch(/\nWarning: logical slots are created again: app; /);
 });
 
 test('promote-cluster tells the leader to forget the setting', async () => {

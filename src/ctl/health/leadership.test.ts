@@ -53,7 +53,7 @@ test('no leader, and nobody who could be elected: critical, with what helps', as
   );
 });
 
-test('a standby that would make permanent logical slots anew is a warning', async () => {
+test('a standby that would create permanent logical slots again is a warning', async () => {
   members.answer(({ member }) =>
     JSON.stringify(
       member === 'patroni1'
@@ -70,7 +70,7 @@ test('a standby that would make permanent logical slots anew is a warning', asyn
   const { code, out } = await ctl(['health', '--no-haproxy'], { etcd, env });
   expect(code).toBe(1);
   expect(out.split('\n').filter((line) => line.includes('warning: '))).toEqual([
-    '  warning: patroni2 has no copy of the permanent logical slots app, etl: if it is promoted, they are made anew, and their consumers miss what was written meanwhile',
+    '  warning: patroni2 has no copy of the permanent logical slots app, etl: if it is promoted, they are created again, and their consumers miss what was written meanwhile',
   ]);
   expect(JSON.parse((await ctl(['health', '--no-haproxy', '-f', 'json'], { etcd, env })).out).members[1].missing_logical_slots).toEqual([
     'app',

@@ -24,7 +24,7 @@ export interface MemberHealth {
   /** Why this leader goes on as a primary although `standby_cluster` is set. */
   readonly refused: string | null;
   readonly clientsWait: string | null;
-  /** Permanent logical slots that its promotion would make anew. */
+  /** Permanent logical slots that its promotion would create again. */
   readonly missingLogicalSlots: readonly string[];
   /** Why it could not be promoted. */
   readonly promotionTrouble: string | null;
