@@ -2,6 +2,7 @@
  * Where Regent's REST API differs from Patroni's, and why: docs/compatibility.md has the same table
  * in words. A difference that is not here fails the test, and so does a row that no longer differs.
  */
+import type { Cluster } from './cluster.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { type Answer, ask, differences, type Request, requestsTo } from './rest-requests.ts';
 
@@ -61,6 +62,26 @@ export async function answersOf(node: ClusterNode, role: 'leader' | 'replica', l
   for (const request of requests) answers.push(await ask(node, request));
   return { requests, answers };
 }
+
+/**
+ * A member answers with what its last round saw, and Patroni reads `/sync` once a loop: what is to
+ * be compared waits until every one of them says it.
+ */
+export const untilShown = (cluster: Cluster, nodes: readonly ClusterNode[], what: string, shown: (body: ShownBody) => boolean) =>
+  cluster.eventually(`GET /patroni of ${nodes.map(({ name }) => name).join(' and ')} shows ${what}`, 40_000, async () => {
+    const bodies = await Promise.all(nodes.map((node) => ask(node, ['GET /patroni'])));
+    const fits = bodies.every(({ body }) => shown(JSON.parse(body) as ShownBody));
+    return fits ? { value: true } : { missing: bodies.map(({ body }) => body).join('\n') };
+  });
+
+interface ShownBody {
+  readonly quorum_standby?: boolean;
+  readonly replication?: readonly { readonly state: string }[];
+}
+
+/** A leader that both others stream from. */
+export const twoStream = ({ replication = [] }: ShownBody): boolean =>
+  replication.length === 2 && replication.every(({ state }) => state === 'streaming');
 
 /** Sentences that no row allows. `used` gets the rows that were needed. */
 export function compareRest(patroni: Answered, regent: Answered, age: Age, used: Set<Allowed>): string[] {
