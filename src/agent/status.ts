@@ -143,6 +143,7 @@ const JOBS_THAT_FAIL: Readonly<Partial<Record<JobKind, string>>> = {
   reinitialize: 'clone',
   bootstrap: 'bootstrap',
   'copy-slots': 'copy of logical slots',
+  retarget: 'restart to follow the timeline of the leader',
   'bootstrap-standby': 'bootstrap',
   'demote-cluster': 'demotion to a standby cluster',
 };

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { control, lsn, pg } from '../../test/support/build.ts';
-import { compareHistories, divergenceFrom, rewindIsBlind, sharesPlace, stoppedPosition, timelineStart } from './divergence.ts';
+import {
+  aimsElsewhere,
+  compareHistories,
+  divergenceFrom,
+  leftAt,
+  rewindIsBlind,
+  sharesPlace,
+  stoppedPosition,
+  timelineStart,
+} from './divergence.ts';
 import type { SourceHistory } from './postgres-facts.ts';
 
 const entry = (timeline: number, at: number) => ({ timeline, switchLsn: lsn(at), reason: 'x' });
@@ -20,6 +29,8 @@ const at = (timeline: number, position: number, over = {}) => ({
   open: false,
   ...over,
 });
+
+const behind = pg.standby({ timeline: 1, receiveLsn: lsn(100), replayLsn: lsn(100) });
 
 describe('compareHistories', () => {
   it.each([
@@ -51,6 +62,39 @@ describe('compareHistories', () => {
   ] as const)('%s', (_name, local, history, from, expected) => {
     expect(compareHistories(local, history, from)).toBe(expected);
   });
+});
+
+/** What a promotion on timeline 1 writes that had heard of 2, and had no WAL of it. */
+const heard = [entry(1, 300), entry(2, 100)];
+
+it('takes the earliest end for that of a timeline, where a history does not grow', () => {
+  expect([1, 2, 3].map((timeline) => leftAt(heard, timeline))).toEqual([lsn(100), lsn(100), null]);
+  expect(compareHistories(at(1, 100), [], source(3, heard))).toBe('prefix');
+  expect(compareHistories(at(1, 200), [], source(3, heard))).toBe('diverged');
+  expect(sharesPlace(source(3, heard), 1, lsn(200))).toBe(false);
+  // pg_rewind goes by the first entry.
+  expect(rewindIsBlind(pg.standby({ timeline: 1, receiveLsn: lsn(200), replayLsn: lsn(200) }), source(3, heard))).toBe(true);
+});
+
+const after1 = (switchAt: number, over = {}) => source(3, [entry(1, switchAt)], over);
+
+it.each([
+  ['a twin of the leader’s', 2, source(2, [entry(1, 100)]), true],
+  ['one that the leader’s history lacks', 2, after1(100), true],
+  ['one that the leader came from, by its number', 2, source(3, heard), false],
+  ['one later than the leader’s', 4, after1(100), false],
+  ['one that a leader in recovery may come to', 2, after1(100, { inRecovery: true }), false],
+] as const)('PostgreSQL aims at %s', (_what, timeline, from, elsewhere) => {
+  expect(aimsElsewhere({ ...behind, aimsAt: { timeline, history: [entry(1, 300)] } }, from)).toBe(elsewhere);
+});
+
+it('takes the leader’s own history for no other', () => {
+  expect(aimsElsewhere({ ...behind, aimsAt: { timeline: 3, history: [entry(1, 100)] } }, after1(100))).toBe(false);
+});
+
+it('takes a timeline later than the leader’s for another’s once PostgreSQL has failed for a while', () => {
+  const facts = { ...behind, aimsAt: { timeline: 4, history: [entry(1, 300)] }, sourceTrouble: 'not streaming from b: PostgreSQL says: …' };
+  expect(aimsElsewhere(facts, after1(100))).toBe(true);
 });
 
 it('expects a source to have the WAL of its own timeline, and of former ones up to where it left them', () => {

@@ -93,13 +93,27 @@ export function compareHistories(local: Position, localHistory: readonly History
     if (historiesBelow(localHistory, local.timeline) !== historiesBelow(source.history, local.timeline)) return 'diverged';
     return compareEnds(local, source);
   }
-  const left = source.history.find((entry) => entry.timeline === local.timeline);
-  if (left === undefined) return 'diverged';
+  const left = leftAt(source.history, local.timeline);
+  if (left === null) return 'diverged';
   // The end of a crashed primary's WAL is not known. Only a rewind, which finds it, may decide.
   if (local.open) return 'diverged';
-  const within = local.atRecordStart ? local.lsn < left.switchLsn : local.lsn <= left.switchLsn;
+  const within = local.atRecordStart ? local.lsn < left : local.lsn <= left;
   // If the source has removed that WAL, only the numbers are left to compare.
   return within && source.hasOurEnd !== false ? 'prefix' : 'diverged';
+}
+
+/**
+ * Where a history leaves that timeline; null: it was never on it. A standby that had heard of a
+ * later timeline, and had received none of its WAL, writes a history whose entries do not grow when
+ * it is promoted (`1 0/50645D8`, `2 0/5015FF0`): PostgreSQL takes the timeline that recovery aimed
+ * at for the parent. What it has of every earlier timeline ends where that entry says.
+ */
+export function leftAt(history: readonly HistoryEntry[], timeline: Timeline): Lsn | null {
+  if (!history.some((entry) => entry.timeline === timeline)) return null;
+  return history.reduce<Lsn | null>(
+    (least, entry) => (entry.timeline < timeline || (least !== null && least <= entry.switchLsn) ? least : entry.switchLsn),
+    null,
+  );
 }
 
 /**
@@ -108,8 +122,8 @@ export function compareHistories(local: Position, localHistory: readonly History
  */
 export function sharesPlace(source: Pick<SourceHistory, 'timeline' | 'history'>, timeline: Timeline, lsn: Lsn): boolean {
   if (timeline === source.timeline) return true;
-  const left = source.history.find((entry) => entry.timeline === timeline);
-  return left !== undefined && lsn < left.switchLsn;
+  const left = leftAt(source.history, timeline);
+  return left !== null && lsn < left;
 }
 
 /**
@@ -173,8 +187,8 @@ function historiesBelow(history: readonly HistoryEntry[], timeline: Timeline): s
  * leader to compare with, so it serves a race as well. False if /history does not tell.
  */
 export function pastSwitchPoint(timeline: Timeline | null, lsn: Lsn | null, history: readonly HistoryEntry[]): boolean {
-  const left = history.find((entry) => entry.timeline === timeline);
-  return left !== undefined && lsn !== null && lsn > left.switchLsn;
+  const left = timeline === null ? null : leftAt(history, timeline);
+  return left !== null && lsn !== null && lsn > left;
 }
 
 /**
@@ -196,6 +210,21 @@ function divergenceFromPrimary(pg: PostgresFacts, source: SourceHistory): Diverg
   const local = localPosition(pg);
   if (local === null) return 'unknown';
   return isAnotherTimeline(pg, source) || isKnownStray(pg, source) ? 'diverged' : compareHistories(local, pg.localHistory, source);
+}
+
+/**
+ * This standby's WAL is a prefix of the leader's, and PostgreSQL does not follow it: it aims at a
+ * timeline of somebody who led in between. It goes on to the leader's timeline only if that history
+ * names the one it aims at, and rereads no history of the same number (rescanLatestTimeLine in
+ * xlogrecovery.c, PostgreSQL 13 to 18). So it asks for the same WAL for ever. One later than the
+ * leader's may be the leader's own by now, so there PostgreSQL must have failed for a while.
+ */
+export function aimsElsewhere(pg: PostgresFacts, source: SourceHistory | null): boolean {
+  const aim = pg.aimsAt;
+  if (aim === undefined || source === null || source.inRecovery || divergenceFrom(pg, source) !== 'prefix') return false;
+  if (aim.timeline > source.timeline) return pg.sourceTrouble !== undefined;
+  if (aim.timeline < source.timeline) return !source.history.some(({ timeline }) => timeline === aim.timeline);
+  return historiesBelow(aim.history, aim.timeline) !== historiesBelow(source.history, aim.timeline);
 }
 
 /**
@@ -244,5 +273,8 @@ export function rewindIsBlind(pg: PostgresFacts, source: SourceHistory | null): 
   const local = localPosition(pg);
   if (local === null || source === null) return false;
   if (local.timeline === source.timeline || source.hasOurEnd === false) return true;
+  // It goes by the entry of that timeline alone.
+  const entry = source.history.find(({ timeline }) => timeline === local.timeline);
+  if (entry !== undefined && leftAt(source.history, local.timeline) !== entry.switchLsn) return true;
   return isAnotherTimeline(pg, source) || isKnownStray(pg, source);
 }

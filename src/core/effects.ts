@@ -9,7 +9,7 @@ import type { ConfigKey, FailoverKey, FailsafeKey, FailsafeMap, SyncKey } from '
 import type { FenceMark } from './quorum/fence-mark.ts';
 import type { Endpoint } from './settings.ts';
 import type { LogicalWork } from './slots/logical-work.ts';
-import type { Lsn } from './units.ts';
+import type { Lsn, Timeline } from './units.ts';
 
 export type CallbackAction = 'on_start' | 'on_stop' | 'on_restart' | 'on_reload' | 'on_role_change';
 
@@ -180,6 +180,11 @@ export type Job =
   | { readonly kind: 'compare'; readonly source: Source; readonly follow?: Source | null }
   /** A standby stops, gets logical slots as `source`, its leader, has them, and starts again. */
   | { readonly kind: 'copy-slots'; readonly source: Source; readonly slots: readonly string[]; readonly role: ServerRole }
+  /**
+   * A standby stops, gives up the history files of timelines later than `timeline`, which is its
+   * own, and starts again: PostgreSQL fetches those of its source anew.
+   */
+  | { readonly kind: 'retarget'; readonly timeline: Timeline; readonly role: ServerRole }
   | { readonly kind: 'checkpoint' };
 
 export type JobKind = Job['kind'];
@@ -249,6 +254,8 @@ export function jobLabel(job: Job): string {
       return `running pg_rewind from ${job.source.name}`;
     case 'copy-slots':
       return 'copy_logical_slots';
+    case 'retarget':
+      return 'restarting to follow the timeline of the leader';
     case 'checkpoint':
       return 'checkpoint';
   }

@@ -20,7 +20,7 @@ const AT_WORK: ReadonlySet<Effect['kind']> = new Set(['start-job', 'acquire-lead
 function streams(effect: Effect): boolean {
   if (effect.kind === 'apply-config') return effect.role.kind === 'standby' && effect.role.source !== null;
   if (effect.kind !== 'start-job') return false;
-  if (effect.job.kind !== 'start' && effect.job.kind !== 'restart' && effect.job.kind !== 'copy-slots') return false;
+  if (!('role' in effect.job)) return false;
   return effect.job.role.kind === 'standby' && effect.job.role.source !== null;
 }
 

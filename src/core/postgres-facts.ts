@@ -52,6 +52,12 @@ export interface PostgresFacts {
   /** The history file of the timeline this node is on, oldest first; [] on timeline 1. */
   readonly localHistory: readonly HistoryEntry[];
   /**
+   * Of a standby that gets no WAL: the latest timeline that it has a history file of, where that is
+   * later than the one it is on. PostgreSQL follows the latest it knows (recovery_target_timeline),
+   * and refuses WAL of every other. Absent: it streams, or knows of none.
+   */
+  readonly aimsAt?: TimelineKnown;
+  /**
    * What the WAL of the own timeline begins with, in hex. Two promotions at one point give both
    * timelines one number and one history. Only this tells them apart (M13), because the record that
    * a promotion writes first contains its time. Absent: timeline 1, not known, or nothing follows
@@ -148,6 +154,12 @@ export interface PostgresFacts {
    * nothing is known to be in the way.
    */
   readonly promotionTrouble?: string;
+}
+
+/** A timeline with what its history file says, oldest first. */
+export interface TimelineKnown {
+  readonly timeline: Timeline;
+  readonly history: readonly HistoryEntry[];
 }
 
 export interface UnexplainedProcess {

@@ -226,7 +226,8 @@ function failureBy({ job, ok, code, message, endedAtMs, configVersion }: JobOutc
     if (ok) return { ...entry, code: REWIND_IN_VAIN, message: 'it ended well, and this node could not stream after it' };
     return { ...entry, code, message: message ?? code ?? 'unknown cause' };
   }
-  if (ok) return null;
+  // As with a rewind.
+  if (ok && job.kind !== 'retarget') return null;
   return { count: (before?.count ?? 0) + 1, lastAtMs: endedAtMs, code, message: message ?? code ?? 'unknown cause', ...judgedBy };
 }
 
@@ -237,6 +238,7 @@ function proven(c: Context, failures: Memory['failures']): Memory['failures'] {
   if (streams || c.isPrimary) {
     delete left.rewind;
     delete left.compare;
+    delete left.retarget;
   }
   if ((c.isPrimary || c.isStandby) && c.o.job === null) delete left.restart;
   return Object.keys(left).length === Object.keys(failures).length ? failures : left;

@@ -23,6 +23,7 @@ export function stateOf(c: Context, memory: Memory): PostgresState {
     case 'restart':
       return 'restarting';
     case 'copy-slots':
+    case 'retarget':
       return pg.state === 'running' ? 'running' : 'restarting';
     case 'demote-cluster':
     case 'handover':

@@ -9,7 +9,7 @@ import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../cor
 import type { FenceMark } from '../core/quorum/fence-mark.ts';
 import type { BinaryOption, Settings } from '../core/settings.ts';
 import type { LogicalOutcome, LogicalSlot, LogicalWork } from '../core/slots/logical-work.ts';
-import type { Lsn } from '../core/units.ts';
+import type { Lsn, Timeline } from '../core/units.ts';
 import type { Gucs } from '../pgconf/guc.ts';
 import type { Complaint } from '../pgconf/guc-complaints.ts';
 
@@ -236,6 +236,12 @@ export interface Postgres {
   placeSlots(copies: readonly SlotCopy[]): Promise<readonly string[]>;
   /** Takes them away again. The server is stopped. */
   removeSlots(names: readonly string[]): Promise<void>;
+
+  /**
+   * Removes the history files of timelines later than that one, of a server that is stopped.
+   * Returns their names.
+   */
+  forgetTimelines(after: Timeline): Promise<readonly string[]>;
 
   /**
    * What PostgreSQL objects to in parameters that nobody has stored yet; changes nothing. Null: it

@@ -3,7 +3,7 @@
  * for writes by hand, a paused replay.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -158,6 +158,33 @@ test('a replica that was promoted by hand does not lead, and is not waited for, 
   expect((await cluster.ctl(['reinit', cluster.scope, replica.name, '--force'])).code).toBe(0);
   await healthy();
   await cluster.until('the mark is gone', 20_000, () => !existsSync(mark));
+});
+
+/**
+ * It had heard of the one that led for a moment, and got none of its WAL; the next leader had not
+ * heard of it, and began a timeline of the same number at another place.
+ */
+test('a replica that has the history of a timeline which nobody leads on follows its leader again', async () => {
+  const leader = await healthy();
+  const [replica, next] = cluster.others(leader.name) as [ClusterNode, ClusterNode];
+  await replica.terminate();
+  const switchover = await cluster.ctl(['switchover', cluster.scope, '--leader', leader.name, '--candidate', next.name, '--force']);
+  expect(switchover, switchover.stderr).toMatchObject({ code: 0 });
+  const [wal] = await next.sql<{ file: string }>('select pg_walfile_name(pg_current_wal_lsn()) as file');
+  const name = `${wal?.file.slice(0, 8)}.history`;
+  const lines = readFileSync(join(next.dataDir, 'pg_wal', name), 'utf8')
+    .trimEnd()
+    .split('\n');
+  const elsewhere = [...lines.slice(0, -1), lines.at(-1)?.replace(/\t\S+\t/, '\t7F/0\t'), ''].join('\n');
+  const file = join(replica.dataDir, 'pg_wal', name);
+  writeFileSync(file, elsewhere);
+  chownSync(file, replica.place.owner.uid, replica.place.owner.gid);
+  await insert(next, 3_700, 5);
+  const logged = replica.log().length;
+  replica.start();
+  await cluster.until('the replica has the rows', 30_000, async () => (await idsOn(replica, 3_700).catch(() => [])).length === 5);
+  expect(replica.log().slice(logged)).toContain(`removed ${name}, so that PostgreSQL no longer follows a timeline`);
+  await healthy();
 });
 
 test('an etcd restored from an older snapshot gives the lead to no member that has less', async () => {

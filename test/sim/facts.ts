@@ -5,6 +5,7 @@ import type {
   ReceiverFacts,
   SlotFacts,
   SqlFacts,
+  TimelineKnown,
   UnexplainedProcess,
   WalsenderFacts,
 } from '../../src/core/postgres-facts.ts';
@@ -41,6 +42,8 @@ export function factsOf(server: SimServer, forced?: 'unresponsive'): PostgresFac
     localHistory: readable ? knownBranch(server).history : [],
     standbySignal: server.signal,
   };
+  const aim = aimOf(server);
+  if (aim !== null) facts.aimsAt = aim;
   if (stranger !== null) facts.unexplained = stranger;
   if (server.disk.sinceMs !== null && facts.sql?.inRecovery === false) facts.diskWaitsMs = server.parts.sim.now - server.disk.sinceMs;
   if (server.restored) facts.restored = true;
@@ -79,6 +82,14 @@ function knownBranch(server: SimServer): Branch {
   if (process === null) return minRecovery?.branch ?? checkpoint.branch;
   if (!server.inRecovery) return position.branch;
   return process.replaying && !process.hasReceived ? branchAt(position, replayLsn) : writtenBranch(position);
+}
+
+/** Of one that gets no WAL: the timeline whose history it fetched, and of which it has no WAL. */
+function aimOf(server: SimServer): TimelineKnown | null {
+  const { branch } = server.position;
+  const isStandby = server.process !== null && server.inRecovery && server.running;
+  if (!isStandby || server.replication.source !== null || tellsReplaying(server)) return null;
+  return branch.timeline > knownBranch(server).timeline ? branch : null;
 }
 
 /**

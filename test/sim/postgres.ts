@@ -1,7 +1,4 @@
-/**
- * The Postgres port of one agent over the model of its server: the order of steps, the deadlines
- * and the errors of the real adapter.
- */
+/** The Postgres port of one agent over the model of its server, in the steps of the adapter. */
 import type { CallbackAction, ServerRole, Source } from '../../src/core/effects.ts';
 import type { PostgresFacts, SourceHistory } from '../../src/core/postgres-facts.ts';
 import type { FenceMark } from '../../src/core/quorum/fence-mark.ts';
@@ -20,6 +17,7 @@ import { Obedience } from './postgres/obedience.ts';
 import { compare, hidesTimeline, isContained, needsRewind, refuse, settle } from './postgres/rewind.ts';
 import { syncSlots } from './postgres/slots.ts';
 import { type Asked, askHistory } from './postgres/source-history.ts';
+import { forgetTimelines } from './postgres/timelines.ts';
 import { step, transfer, transient } from './postgres/transfer.ts';
 import type { Configured, SimServer } from './server.ts';
 
@@ -331,6 +329,7 @@ export class SimPostgres implements Postgres {
   fetchSlots = notModelled;
   placeSlots = notModelled;
   removeSlots = notModelled;
+  readonly forgetTimelines = () => forgetTimelines(this.#parts.server);
 
   async runCallback(action: CallbackAction, role: string): Promise<void> {
     const { server, trace, told } = this.#parts;

@@ -7,7 +7,7 @@ import type { Lsn } from '../../src/core/units.ts';
 import type { Gate } from './clock.ts';
 import { canSend, endsHere, type Link, linked, nextTry, type Sender, silent } from './replication-link.ts';
 import type { SimServer } from './server.ts';
-import { continues, isPrefix } from './wal.ts';
+import { aimsOn, continues, isPrefix } from './wal.ts';
 
 /**
  * A standby asks again for its source this often (wal_retrieve_retry_interval, as members are
@@ -216,7 +216,7 @@ export class Replication {
     if (source.systemId !== standby.systemId) return 'other system';
     // Files are looked for by number: that what they held was another's is seen only in the bytes.
     if (source.hasLostWalAt(standby.position)) return 'wal removed';
-    if (!continues(standby.position, source.position)) {
+    if (!continues(standby.position, source.position) && !aimsOn(standby.position, source.position)) {
       const ahead = isPrefix(source.position, standby.position);
       return ahead ? 'not ahead of it' : 'not a prefix';
     }

@@ -281,8 +281,9 @@ export class SimServer extends DataDirectory {
   #switchTimeline(): void {
     const { branch, lsn } = this.position;
     this.parts.trace(`${this.name} PostgreSQL ends recovery on timeline ${branch.timeline} at ${lsn}`);
-    // One more than the highest known; its parent is the timeline that was replayed last.
-    const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified');
+    // One more than the highest known. Its history names that one for the parent, whatever was
+    // replayed last.
+    const next = new Branch(branch.timeline + 1, branchAt(this.position, lsn), lsn, 'no recovery target specified', null, branch);
     this.position = { branch: next, lsn: plus(lsn, SWITCH_BYTES) };
     this.minRecovery = this.position;
     this.signal = false;

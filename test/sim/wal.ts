@@ -33,6 +33,7 @@ export class Branch {
     forkLsn: Lsn,
     reason: string,
     as: Pick<Branch, 'timelineFingerprint' | 'history'> | null = null,
+    aim: Branch | null = parent,
   ) {
     this.timelineFingerprint = as?.timelineFingerprint ?? String(branches++);
     this.timeline = timeline;
@@ -41,7 +42,7 @@ export class Branch {
     this.reason = reason;
     const turnsOff = parent !== null && parent.timeline !== timeline;
     this.history = turnsOff
-      ? [...parent.history, { timeline: parent.timeline, switchLsn: forkLsn, reason }]
+      ? [...(aim ?? parent).history, { timeline: (aim ?? parent).timeline, switchLsn: forkLsn, reason }]
       : (as?.history ?? parent?.history ?? []);
   }
 
@@ -95,6 +96,18 @@ export function continues(position: Position, of: Position): boolean {
     if (at.parent === branch.parent && at.forkLsn === branch.forkLsn && at.timeline === branch.timeline)
       return lsn <= plus(at.forkLsn, SWITCH_BYTES);
   return false;
+}
+
+/**
+ * Whether PostgreSQL goes from the timeline that it fetched the history of, and has no WAL of, to
+ * that of `of`: the number of the first must be in the history of the second.
+ */
+export function aimsOn(position: Position, of: Position): boolean {
+  const branch = branchAt(position, position.lsn);
+  const aim = position.branch.timeline;
+  return (
+    branch !== position.branch && of.branch.history.some(({ timeline }) => timeline === aim) && isPrefix({ branch, lsn: position.lsn }, of)
+  );
 }
 
 /** The last position both have. Two clusters of their own have none. */

@@ -4,6 +4,9 @@ import type { Memory, Observation } from '../../src/core/model.ts';
 import { lsn, member, memory, observation, pg, settings, view } from './build.ts';
 import { fingerprint, SYSTEM_ID } from './random-rounds.ts';
 
+/** A timeline 2 that is not the leader's. */
+const heardOf = { timeline: 2, history: [{ timeline: 1, switchLsn: lsn(1500), reason: 'x' }] };
+
 /** A former primary that is down, or a standby, and whose WAL left the history of the leader b. */
 export const mendRound: fc.Arbitrary<Observation> = fc
   .record({
@@ -19,6 +22,7 @@ export const mendRound: fc.Arbitrary<Observation> = fc
     sourceFingerprint: fingerprint,
     sourceSystem: fc.constantFrom(SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, SYSTEM_ID, '1111111111111'),
     hasOurEnd: fc.constantFrom(undefined, true, false),
+    aimsAt: fc.constantFrom(null, null, heardOf),
   })
   .map((d) => {
     const { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines } = d;
@@ -29,7 +33,11 @@ export const mendRound: fc.Arbitrary<Observation> = fc
       settings: settings('a', {
         postgresql: { usePgRewind, removeDataDirectoryOnRewindFailure, removeDataDirectoryOnDivergedTimelines },
       }),
-      pg: { ...facts, ...(d.fingerprint && { timelineFingerprint: d.fingerprint }) },
+      pg: {
+        ...facts,
+        ...(d.fingerprint && { timelineFingerprint: d.fingerprint }),
+        ...(d.aimsAt && d.standby && d.timeline === 1 && { aimsAt: d.aimsAt }),
+      },
       source: {
         name: 'b',
         systemIdentifier: d.sourceSystem,

@@ -35,7 +35,8 @@ const inStandbyCluster = (o: Observation, followed: StandbyClusterSettings): Obs
   },
 });
 
-const jobs: fc.Arbitrary<Job | null> = fc.constantFrom<(Job | null)[]>(null, null, null, { kind: 'demote-cluster' });
+const retarget: Job = { kind: 'retarget', timeline: 1, role: { kind: 'standby', source: null } };
+const jobs: fc.Arbitrary<Job | null> = fc.constantFrom<(Job | null)[]>(null, null, null, { kind: 'demote-cluster' }, retarget);
 
 const anyOne: fc.Arbitrary<Observation> = fc
   .record({ o: anyRound, standbyCluster, job: jobs })
@@ -64,6 +65,10 @@ const leading: fc.Arbitrary<Observation> = fc
     pg: fc.constantFrom(
       pg.standby(),
       { ...pg.standby(), walGone: true as const },
+      {
+        ...pg.standby({ receiveLsn: lsn(900), replayLsn: lsn(900) }),
+        aimsAt: { timeline: 2, history: [{ timeline: 1, switchLsn: lsn(1500), reason: 'x' }] },
+      },
       pg.standby({ receiver: { status: 'streaming', pid: 3, latestEndLsn: lsn(1000), senderHost: '10.9.9.9', senderPort: 5432 } as never }),
       onRemoteSlot,
       pg.primary(),

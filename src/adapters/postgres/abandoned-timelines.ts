@@ -7,6 +7,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SourceHistory } from '../../core/postgres-facts.ts';
+import type { Timeline } from '../../core/units.ts';
 import { removeFile } from './atomic-file.ts';
 
 /**
@@ -29,10 +30,23 @@ export function abandonedAmong(names: readonly string[], { timeline, history }: 
  */
 export async function removeAbandoned(dataDir: string, source: Pick<SourceHistory, 'timeline' | 'history'>): Promise<string[]> {
   const directory = join(dataDir, 'pg_wal');
-  const abandoned = abandonedAmong(await readdir(directory), source);
-  for (const name of abandoned) {
+  return removeFrom(directory, abandonedAmong(await readdir(directory), source));
+}
+
+/** Those of timelines later than that one. The server must be stopped. Returns what was removed. */
+export async function removeLaterHistories(dataDir: string, timeline: Timeline): Promise<string[]> {
+  const directory = join(dataDir, 'pg_wal');
+  const names = await readdir(directory);
+  return removeFrom(
+    directory,
+    names.filter((name) => /^[0-9A-F]{8}\.history$/.test(name) && Number.parseInt(name.slice(0, 8), 16) > timeline),
+  );
+}
+
+async function removeFrom(directory: string, names: string[]): Promise<string[]> {
+  for (const name of names) {
     await removeFile(join(directory, name));
     for (const suffix of ['ready', 'done']) await removeFile(join(directory, 'archive_status', `${name}.${suffix}`));
   }
-  return abandoned;
+  return names;
 }

@@ -8,6 +8,7 @@ import type { PostgresFacts, SourceHistory, TimelineStart, WalEnd } from '../../
 import type { FenceMark } from '../../core/quorum/fence-mark.ts';
 import type { Settings } from '../../core/settings.ts';
 import type { LogicalSlot, LogicalWork } from '../../core/slots/logical-work.ts';
+import type { Timeline } from '../../core/units.ts';
 import type { Gucs } from '../../pgconf/guc.ts';
 import type { Complaint } from '../../pgconf/guc-complaints.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -15,6 +16,7 @@ import type { Tether } from '../../ports/guard.ts';
 import type { Log } from '../../ports/log.ts';
 import type { ApplyOutcome, Bounded, Postgres, SlotCopy, StopOptions } from '../../ports/postgres.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
+import { removeLaterHistories } from './abandoned-timelines.ts';
 import { BeforeStop } from './before-stop.ts';
 import { askPrePromote, Callbacks } from './callbacks.ts';
 import { openGate, removeGate } from './client-gate.ts';
@@ -281,6 +283,10 @@ class PostgresAdapter implements Postgres {
 
   removeSlots(names: readonly string[]): Promise<void> {
     return removeSlots(this.#server, names);
+  }
+
+  forgetTimelines(after: Timeline): Promise<readonly string[]> {
+    return removeLaterHistories(this.#server.settings.postgresql.dataDir, after);
   }
 
   checkRemake(cluster: string | null): Promise<void> {

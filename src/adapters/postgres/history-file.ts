@@ -6,8 +6,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HistoryEntry } from '../../core/cluster.ts';
+import type { TimelineKnown } from '../../core/postgres-facts.ts';
 import { parseLsn, type Timeline } from '../../core/units.ts';
 import { codeOf, RegentError } from '../../support/errors.ts';
+import { readText } from './atomic-file.ts';
 
 export function historyFileName(timeline: Timeline): string {
   return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
@@ -49,6 +51,19 @@ export class LocalHistory {
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return [];
       throw error;
+    }
+  }
+
+  /**
+   * The latest of which there is a file, later than that one; null: none. PostgreSQL looks at them
+   * one after another as well, and stops at a gap (findNewestTimeLine in timeline.c).
+   */
+  async latest(dataDir: string, after: Timeline): Promise<TimelineKnown | null> {
+    let found: TimelineKnown | null = null;
+    for (let timeline = after + 1; ; timeline += 1) {
+      const text = await readText(join(dataDir, 'pg_wal', historyFileName(timeline)));
+      if (text === null) return found;
+      found = { timeline, history: parseHistory(text) };
     }
   }
 

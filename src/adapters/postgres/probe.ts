@@ -4,7 +4,7 @@
  */
 import type { HistoryEntry } from '../../core/cluster.ts';
 import { localPosition, timelineStart } from '../../core/divergence.ts';
-import type { ControlFacts, PostgresFacts, SqlFacts } from '../../core/postgres-facts.ts';
+import type { ControlFacts, PostgresFacts, SqlFacts, TimelineKnown } from '../../core/postgres-facts.ts';
 import { maxLsn, type Timeline } from '../../core/units.ts';
 import { codeOf, ensureError, RegentError } from '../../support/errors.ts';
 import { oneAtATime } from '../../support/one-at-a-time.ts';
@@ -114,6 +114,7 @@ export class Probe {
     const timeline = live?.sql ? live.sql.timeline : control ? stoppedTimeline(control) : null;
     this.#server.walSegmentBytes ??= control?.walSegmentBytes ?? null;
     const localHistory = await this.#within(this.#localHistory(timeline), leftMs(), []);
+    const aimsAt = getsNoWal(live?.sql ?? null) ? await this.#within(this.#aimsAt(timeline), leftMs(), null) : null;
     const unmanaged = alive !== null && (await this.#within(this.#unmanaged(), leftMs(), false));
     // After the server was asked: a job marks the directory before it starts one.
     const { marks } = await this.#within(this.#directory.look(dataDir), leftMs(), unknown);
@@ -130,6 +131,7 @@ export class Probe {
       sql: live?.sql ?? null,
       control: alive === null && unexplained === null && control !== null ? controlFacts(control) : null,
       localHistory,
+      ...(aimsAt === null ? {} : { aimsAt }),
       standbySignal: directory.standbySignal,
       ...(directory.recoverySignal ? { recoverySignal: true } : {}),
       // Only a start writes another word there, and a postmaster that is stopping never starts
@@ -259,6 +261,16 @@ export class Probe {
     }
   }
 
+  async #aimsAt(timeline: Timeline | null): Promise<TimelineKnown | null> {
+    if (timeline === null) return null;
+    try {
+      return await this.#server.history.latest(this.#server.settings.postgresql.dataDir, timeline);
+    } catch (error) {
+      this.#complain(error);
+      return null;
+    }
+  }
+
   #trimNowAndThen(): void {
     const now = this.#server.clock.monotonicMs();
     if (now - this.#trimmedAtMs < TRIM_EVERY_MS) return;
@@ -325,3 +337,7 @@ function controlFacts(control: ControlData): ControlFacts {
   const { limits: _limits, walSegmentBytes: _bytes, ...facts } = control;
   return facts;
 }
+
+/** What it has on its disk is replayed first, which may bring it to a later timeline. */
+const getsNoWal = (sql: SqlFacts | null): boolean =>
+  sql?.inRecovery === true && sql.replaying !== true && sql.receiver?.status !== 'streaming';

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { pg, settings, view } from '../../../test/support/build.ts';
 import { instantClock } from '../../../test/support/instant-clock.ts';
 import type { ServerRole } from '../../core/effects.ts';
-import { type RestartPorts, restart } from './start.ts';
+import { type RestartPorts, type RetargetPorts, restart, retarget } from './start.ts';
 
-async function restarted(role: ServerRole, calledOff = false): Promise<readonly string[]> {
+async function restarted(role: ServerRole, calledOff = false, timeline: number | null = null): Promise<readonly string[]> {
   const calls: string[] = [];
   const abort = new AbortController();
   const call = (name: string) => async () => void calls.push(name);
@@ -22,14 +22,18 @@ async function restarted(role: ServerRole, calledOff = false): Promise<readonly 
       },
       endWalsenders: call('end walsenders'),
       stop: call('stop'),
+      forgetTimelines: async (after: number) => [calls.push(`forget what is later than ${after}`)],
       start: async () => ({ notWritten: [calls.push('start')] }),
     },
     fence: { arm: call('guard armed'), disarm: async () => {} },
     stopping: () => calls.push('no leader for clients any more'),
     leaving: () => {},
     configApplied: () => {},
-  } as unknown as RestartPorts;
-  const running = restart(ports, { kind: 'restart', role, why: 'restarting', timeoutMs: null }, abort.signal);
+  } as unknown as RestartPorts & RetargetPorts;
+  const running =
+    timeline === null
+      ? restart(ports, { kind: 'restart', role, why: 'restarting', timeoutMs: null }, abort.signal)
+      : retarget(ports, { kind: 'retarget', role, timeline }, abort.signal);
   if (calledOff) await expect(running).rejects.toThrow();
   else await running;
   return calls;
@@ -52,5 +56,14 @@ describe('a restart', () => {
 
   it('of a standby needs none', async () => {
     expect(await restarted({ kind: 'standby', source: null })).toEqual(['no leader for clients any more', 'stop', 'start']);
+  });
+
+  it('to follow the timeline of the leader removes the others while PostgreSQL is down', async () => {
+    expect(await restarted({ kind: 'standby', source: null }, false, 2)).toEqual([
+      'no leader for clients any more',
+      'stop',
+      'forget what is later than 2',
+      'start',
+    ]);
   });
 });

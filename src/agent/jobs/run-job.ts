@@ -11,7 +11,7 @@ import { DAY_MS } from './limits.ts';
 import { type PromotePorts, promote } from './promote.ts';
 import { compare, type RewindPorts, rewind } from './rewind.ts';
 import { type BootstrapStandbyPorts, bootstrapStandby, demoteCluster } from './standby-cluster.ts';
-import { type RestartPorts, restart, start } from './start.ts';
+import { type RestartPorts, type RetargetPorts, restart, retarget, start } from './start.ts';
 
 export type JobPorts = BootstrapPorts &
   BootstrapStandbyPorts &
@@ -19,6 +19,7 @@ export type JobPorts = BootstrapPorts &
   CopySlotsPorts &
   PromotePorts &
   RestartPorts &
+  RetargetPorts &
   RewindPorts &
   StopPorts;
 
@@ -47,6 +48,8 @@ export function runJob(ports: JobPorts, job: Job, signal: AbortSignal): Promise<
       return rewind(ports, job, signal);
     case 'copy-slots':
       return copySlots(ports, job, signal);
+    case 'retarget':
+      return retarget(ports, job, signal);
     case 'checkpoint':
       return ports.pg.checkpoint({ timeoutMs: DAY_MS, signal });
   }

@@ -78,3 +78,19 @@ export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 're
   await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
   await start(ports, job.role, job.timeoutMs, signal);
 }
+
+export interface RetargetPorts extends StopAndStartPorts {
+  readonly pg: Pick<Postgres, 'forgetTimelines' | 'start' | 'stop'>;
+  readonly log: Pick<Log, 'info' | 'warning'>;
+}
+
+export async function retarget(ports: RetargetPorts, job: Extract<Job, { kind: 'retarget' }>, signal: AbortSignal): Promise<void> {
+  const { pg } = ports;
+  await leaveSync(ports, ports.leaving, signal);
+  signal.throwIfAborted();
+  ports.stopping();
+  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports) });
+  const forgotten = await pg.forgetTimelines(job.timeline);
+  ports.log.info(`removed ${forgotten.join(', ')}, so that PostgreSQL no longer follows a timeline that its leader does not have`);
+  await start(ports, job.role, null, signal);
+}

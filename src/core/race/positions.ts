@@ -1,6 +1,7 @@
 /** How WAL positions compare without a leader to ask, and which of them prove nothing. */
 import { type ClusterView, clusterTimeline, sameName } from '../cluster.ts';
 import type { Context } from '../context.ts';
+import { leftAt } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import { walPosition } from '../postgres-facts.ts';
 import { type Lsn, lagBytes, type Timeline } from '../units.ts';
@@ -81,9 +82,9 @@ export function isTwin(
  */
 export function lacksWalOf(c: Context, own: OwnPosition, theirs: Timeline, lsn: Lsn): boolean {
   const unheardOf = c.view !== null && isUnheardOf(c.view, own.timeline);
-  const left = c.o.pg.localHistory.find((entry) => entry.timeline === theirs);
-  if (left === undefined) return unheardOf;
-  return (unheardOf && lsn > left.switchLsn) || (own.lsn < lsn && own.lsn < left.switchLsn);
+  const left = leftAt(c.o.pg.localHistory, theirs);
+  if (left === null) return unheardOf;
+  return (unheardOf && lsn > left) || (own.lsn < lsn && own.lsn < left);
 }
 
 /** The member runs on another cluster's data (a wrong disk), so its WAL says nothing about ours. */

@@ -5,7 +5,7 @@
 import { type Context, comparedWith, readyLeader, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
 import { isOfOtherSystem, localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
-import type { Job, Source } from '../effects.ts';
+import type { Job, ServerRole, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { sourceOf } from '../member-source.ts';
 import type { Failure } from '../model.ts';
@@ -223,4 +223,16 @@ export function reinitialize(c: Context, leader: Source, because: string): Outco
   const wait = holdOffMs(c, 'reinitialize');
   if (wait > 0) return { wakeInMs: wait, because: `cloning failed (${c.m.failures.reinitialize?.message ?? ''}); trying again soon` };
   return { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: false } }], because };
+}
+
+/** PostgreSQL is told of no timeline but those of its source. */
+export function retarget(c: Context): Outcome {
+  const { timeline = null } = localPosition(c.o.pg) ?? {};
+  const aim = c.o.pg.aimsAt;
+  if (timeline === null || aim === undefined) return {};
+  const role: ServerRole = { kind: 'standby', source: wantedSource(c), ...(c.followsRemote && c.lockMine ? { leads: true } : {}) };
+  return {
+    effects: [{ kind: 'start-job', job: { kind: 'retarget', timeline, role } }],
+    because: `restarting to follow the timeline of ${c.o.source?.name ?? 'the leader'}: PostgreSQL here follows timeline ${aim.timeline} of somebody who led in between`,
+  };
 }

@@ -5,7 +5,7 @@
 import { untold } from '../callbacks.ts';
 import { type ClusterView, sameName } from '../cluster.ts';
 import { type Context, comparedWith } from '../context.ts';
-import { divergenceFrom, isTwinOf, localPosition } from '../divergence.ts';
+import { divergenceFrom, isTwinOf, leftAt, localPosition } from '../divergence.ts';
 import type { PeerFacts } from '../peer-facts.ts';
 import type { SourceHistory } from '../postgres-facts.ts';
 import { isTwin } from '../race/positions.ts';
@@ -50,9 +50,9 @@ function hasVotes(c: Context, view: ClusterView, candidate: string, source: Sour
  * with what the timeline of this node's number begins, so a member is compared by that there alone.
  */
 function fits({ o: { pg } }: Context, peer: PeerFacts | undefined, source: SourceHistory): boolean {
-  if (peer?.lsn == null) return false;
-  const end = peer.timeline === source.timeline ? source.lsn : source.history.find(({ timeline }) => timeline === peer.timeline)?.switchLsn;
-  if (end === undefined || peer.lsn > end) return false;
+  if (peer?.lsn == null || peer.timeline === null) return false;
+  const end = peer.timeline === source.timeline ? source.lsn : leftAt(source.history, peer.timeline);
+  if (end === null || peer.lsn > end) return false;
   if (peer.timeline !== localPosition(pg)?.timeline) return true;
   const theirs = source.timelineFingerprint;
   // A member that cannot tell it has most likely got this node's timeline from this node.
