@@ -27,6 +27,7 @@ import type { LocalSettings } from '../core/settings.ts';
 import { withCarrier } from '../ports/carrier.ts';
 import { endProcess } from '../support/end-process.ts';
 import { codeOf, ensureError, RegentError } from '../support/errors.ts';
+import { keepDebuggerClosed } from '../support/runtime.ts';
 import { REGENT_VERSION } from '../version.ts';
 import { Agent } from './agent.ts';
 import { operatorPort } from './operator-port.ts';
@@ -117,6 +118,7 @@ async function runAgent(
   const agent = new Agent(parts);
   agent.rounds.onEnd(onRound);
   stopOnBugs(log);
+  keepDebuggerClosed();
   // Before anything waits for etcd: whoever stops the agent counts on it to stop PostgreSQL.
   process.on('SIGTERM', () => agent.shutdown());
   process.on('SIGINT', () => agent.shutdown());

@@ -7,6 +7,7 @@ import { createEtcdDcs } from '../adapters/etcd/store.ts';
 import { createLog } from '../adapters/log/log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
+import { keepDebuggerClosed } from '../support/runtime.ts';
 import { loadRouterSettings, type RouterSettings } from './config.ts';
 import { createHaproxy, type Haproxy } from './haproxy-socket.ts';
 import { postgresAnswers } from './probe.ts';
@@ -68,6 +69,7 @@ async function run(settings: RouterSettings): Promise<void> {
     reconcileMs,
     ...besideHaproxy({ directory: dirname(socketPath), haproxy, clock, log }),
   });
+  keepDebuggerClosed();
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
   });

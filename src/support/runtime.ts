@@ -22,6 +22,14 @@ const ownLoad: Load = {
 };
 
 /**
+ * Nobody debugs a running agent or router. Without a listener for SIGUSR1, Node opens its debugger
+ * on loopback, where every user of the machine may then run code as this process does.
+ */
+export function keepDebuggerClosed(): void {
+  process.on('SIGUSR1', () => {});
+}
+
+/**
  * Serves a process that mostly waits: V8's optimizing compiler stays off until there is enough work
  * to make it pay. Otherwise it would optimize what is merely repeated all day. The compiler, its
  * machine code and the type feedback would make an idle agent 5 MB larger. Call it before the rest

@@ -219,6 +219,18 @@ describe('passwords, after all of this', () => {
     for (const { key, value } of keys) for (const trace of TRACES) expect(value, key).not.toContain(trace);
   });
 
+  test('are in no process that opens a debugger', async () => {
+    const node = cluster.nodes[0]!;
+    const logged = node.log().length;
+    process.kill(node.agentPid!, 'SIGUSR1');
+    // A signal after it, and what the agent says then.
+    process.kill(node.agentPid!, 'SIGHUP');
+    await cluster.until('it has read its configuration again', 20_000, () =>
+      node.log().slice(logged).includes('No local configuration items changed.'),
+    );
+    expect(node.log().slice(logged)).not.toContain('Debugger');
+  });
+
   test('never were on a command line', () => {
     watch.stop();
     const seen = [...watch.seen];
