@@ -159,7 +159,7 @@ export function texts<const A extends About = Record<never, never>>(
       const found = item === null ? '' : scalarText(item);
       const at = String(index);
       if (found === null) wrongs.push({ message: `${kindOf(item)} where text is meant`, mend: 'put the line in quotes', at });
-      else if (options.lines && !found.includes('\0')) result.push(...found.split(/[\r\n]+/).filter((line) => line.trim() !== ''));
+      else if (options.lines && !found.includes('\0')) result.push(...linesOf(found));
       else if (/[\0\n\r]/.test(found)) wrongs.push({ message: 'an element of several lines', mend: "begin each line with '- '", at });
       else if (found !== '') result.push(found);
     }
@@ -168,6 +168,8 @@ export function texts<const A extends About = Record<never, never>>(
   const json = options.commas ? { anyOf: [list, { type: 'string' }] } : list;
   return setting(doc, about, { kind: 'value', json, envKind: 'list', read, remarks: (value) => textsRemarks(value, options, write) });
 }
+
+const linesOf = (text: string): string[] => text.split(/[\r\n]+/).filter((line) => line.trim() !== '');
 
 function textsRemarks(value: JsonValue, options: TextsOptions, write: string): Wrong[] {
   if (isMapping(value)) {
@@ -182,7 +184,7 @@ function textsRemarks(value: JsonValue, options: TextsOptions, write: string): W
     return several ? [{ message: 'an element of several lines, each of which counts', mend: "begin each line with '- '", at }] : [];
   });
   if (options.check === undefined) return remarks;
-  const lines = items.flatMap((item, index) => (scalarText(item) ?? '').split(/[\r\n]+/).map((text) => ({ text, at: String(index) })));
+  const lines = items.flatMap((item, index) => linesOf(scalarText(item) ?? '').map((text) => ({ text, at: String(index) })));
   return [...remarks, ...lineRemarks(lines, options.check)];
 }
 

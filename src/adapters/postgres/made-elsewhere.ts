@@ -109,7 +109,7 @@ const plain = (text: string) => text.replace(/\\(.)/g, '$1').replace(/(?<=.)\/+$
  */
 async function tablespaces(deps: Deps, source: Source, options: Bounded): Promise<string[]> {
   try {
-    return await withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
+    return await withSource(deps, source, options, async (client) => {
       const { rows } = await client.query<{ location: string }>(LOCATIONS);
       return rows.map(({ location }) => location).filter((location) => location.startsWith('/'));
     });

@@ -28,7 +28,7 @@ export async function removeSocketFiles(dataDir: string): Promise<void> {
 /** Before pg_rewind changes anything: it would end half-way. Throws REWIND_SOURCE_SOCKET. */
 export async function refuseSocketInSource(deps: Deps, source: Source, major: number, options: Bounded): Promise<void> {
   if (major < REFUSED_FROM) return;
-  await withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
+  await withSource(deps, source, options, async (client) => {
     // A user that may not list the directory cannot rewind either: pg_rewind says so.
     const names = await client.query<{ filename: string }>(SOCKETS).then(
       ({ rows }) => rows.map(({ filename }) => filename),

@@ -104,7 +104,7 @@ export async function askFingerprint(
 ): Promise<string | null> {
   const place = placeOf(start, segmentBytes);
   if (place === null) return null;
-  return withSource(deps, source, { timeoutMs: options.timeoutMs }, async (client) => {
+  return withSource(deps, source, options, async (client) => {
     const { rows } = await client.query<{ hex: string | null }>(READ, [...namesOf(place.file), place.offset, BEGINNING_BYTES]);
     return meaningful(rows[0]?.hex ?? '');
   });
