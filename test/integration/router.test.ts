@@ -213,7 +213,7 @@ describe('regent router', () => {
     const old = stage.visit();
     expect(await old.name).toBe('a');
     const before = await haproxyPid();
-    stage.reload();
+    await stage.reload();
     const began = await until('another process answers', async () =>
       (await haproxyPid().catch(() => before)) === before ? null : performance.now(),
     );
