@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { patroniOf } from '../../tools/suite/releases/find.ts';
 import { mendAfterFailure } from './support/mend.ts';
 import { type MixedCluster, type Program, startMixed } from './support/patroni.ts';
-import { type Allowed, answersOf, compareRest, twoStream, untilShown, unused } from './support/rest-differences.ts';
+import { type Allowed, answersOf, compareRest, untilTwoStream, untilVotersShow, unused } from './support/rest-differences.ts';
 
 const newest = patroniOf('newest');
 const NAMES = ['node1', 'node2', 'node3'] as const;
@@ -137,11 +137,9 @@ test('one node of Regent in a cluster of Patroni: its REST API is Patroni’s; s
   await votersAre('node1');
   const answers = (name: string, role: 'leader' | 'replica', leader: string) => answersOf(mixed.node(name), role, leader);
   const used = new Set<Allowed>();
-  const replicas = [mixed.node('node2'), mixed.node('node3')];
-  await untilShown(mixed.cluster, replicas, 'a vote', ({ quorum_standby }) => quorum_standby === true);
+  await untilVotersShow(mixed.cluster, [mixed.node('node2'), mixed.node('node3')]);
   expect(compareRest(await answers('node2', 'replica', 'node1'), await answers('node3', 'replica', 'node1'), 'new', used)).toEqual([]);
-  const leads = (name: string) => untilShown(mixed.cluster, [mixed.node(name)], 'two streams', twoStream);
-  await leads('node1');
+  await untilTwoStream(mixed.cluster, mixed.node('node1'));
   const ofPatroni = await answers('node1', 'leader', 'node1');
   const writer = mixed.cluster.writer();
   await writer.next();
@@ -150,7 +148,7 @@ test('one node of Regent in a cluster of Patroni: its REST API is Patroni’s; s
   for (const id of await fed('node3')) seen.add(id);
   await votersAre('node3');
   await haveSlot(true);
-  await leads('node3');
+  await untilTwoStream(mixed.cluster, mixed.node('node3'));
   expect(compareRest(ofPatroni, await answers('node3', 'leader', 'node3'), 'new', used)).toEqual([]);
   expect(unused(used, 'new')).toEqual([]);
   await switchover('patronictl', 'node1');

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GivenUp } from './support/cluster.ts';
 import { mendAfterFailure } from './support/mend.ts';
 import { type MixedCluster, type Output, patroniVersion, startMixed, type Tool, TTL } from './support/patroni.ts';
-import { type Allowed, answersOf, compareRest, twoStream, untilShown, unused } from './support/rest-differences.ts';
+import { type Allowed, answersOf, compareRest, untilTwoStream, unused } from './support/rest-differences.ts';
 
 const version = patroniVersion();
 
@@ -86,15 +86,14 @@ describe.skipIf(version === null)(`beside Patroni ${version ?? '(not installed: 
   });
 
   test('switchover to the Regent node with patronictl, back with regentctl, and all members follow', async () => {
-    const leads = (name: string) => untilShown(mixed.cluster, [mixed.node(name)], 'two streams', twoStream);
-    await leads('node1');
+    await untilTwoStream(mixed.cluster, mixed.node('node1'));
     const ofPatroni = await answersOf(mixed.node('node1'), 'leader', 'node1');
     const writer = mixed.cluster.writer();
     await writer.next();
     await switchover('patronictl', 'node1', 'node3');
     await writer.ack('on node3', 30_000, (ack) => ack.node === 'node3');
     await expectSameTables();
-    await leads('node3');
+    await untilTwoStream(mixed.cluster, mixed.node('node3'));
     expect(compareRest(ofPatroni, await answersOf(mixed.node('node3'), 'leader', 'node3'), 'old', used)).toEqual([]);
     expect(unused(used, 'old')).toEqual([]);
     const sinceMs = performance.now();

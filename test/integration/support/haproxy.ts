@@ -88,8 +88,8 @@ const SIGUSR2 = 12;
 const READY_MS = 30_000;
 
 /**
- * The first process of HAProxy starts itself anew once its worker serves, and passes over SIGUSR2
- * until it is ready for it: measured with 2.6.12 for 9 ms, on a busy machine for longer.
+ * HAProxy's first process restarts itself once its worker serves. Until it is ready again it
+ * ignores SIGUSR2: for 9 ms with 2.6.12, for longer on a busy machine.
  */
 async function untilCatches(pid: number, signal: number): Promise<void> {
   const caught = () => {

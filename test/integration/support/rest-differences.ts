@@ -67,7 +67,7 @@ export async function answersOf(node: ClusterNode, role: 'leader' | 'replica', l
  * A member answers with what its last round saw, and Patroni reads `/sync` once a loop: what is to
  * be compared waits until every one of them says it.
  */
-export const untilShown = (cluster: Cluster, nodes: readonly ClusterNode[], what: string, shown: (body: ShownBody) => boolean) =>
+const untilShown = (cluster: Cluster, nodes: readonly ClusterNode[], what: string, shown: (body: ShownBody) => boolean) =>
   cluster.eventually(`GET /patroni of ${nodes.map(({ name }) => name).join(' and ')} shows ${what}`, 40_000, async () => {
     const bodies = await Promise.all(nodes.map((node) => ask(node, ['GET /patroni'])));
     const fits = bodies.every(({ body }) => shown(JSON.parse(body) as ShownBody));
@@ -79,9 +79,18 @@ interface ShownBody {
   readonly replication?: readonly { readonly state: string }[];
 }
 
-/** A leader that both others stream from. */
-export const twoStream = ({ replication = [] }: ShownBody): boolean =>
-  replication.length === 2 && replication.every(({ state }) => state === 'streaming');
+/** Both others stream from this leader. */
+export const untilTwoStream = (cluster: Cluster, leader: ClusterNode) =>
+  untilShown(
+    cluster,
+    [leader],
+    'two streams',
+    ({ replication = [] }) => replication.length === 2 && replication.every(({ state }) => state === 'streaming'),
+  );
+
+/** Each of these replicas has a vote. */
+export const untilVotersShow = (cluster: Cluster, replicas: readonly ClusterNode[]) =>
+  untilShown(cluster, replicas, 'a vote', ({ quorum_standby }) => quorum_standby === true);
 
 /** Sentences that no row allows. `used` gets the rows that were needed. */
 export function compareRest(patroni: Answered, regent: Answered, age: Age, used: Set<Allowed>): string[] {
