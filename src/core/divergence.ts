@@ -110,10 +110,8 @@ export function compareHistories(local: Position, localHistory: readonly History
  */
 export function leftAt(history: readonly HistoryEntry[], timeline: Timeline): Lsn | null {
   if (!history.some((entry) => entry.timeline === timeline)) return null;
-  return history.reduce<Lsn | null>(
-    (least, entry) => (entry.timeline < timeline || (least !== null && least <= entry.switchLsn) ? least : entry.switchLsn),
-    null,
-  );
+  const ends = history.filter((entry) => entry.timeline >= timeline).map(({ switchLsn }) => switchLsn);
+  return ends.toSorted((a, b) => (a < b ? -1 : 1))[0] ?? null;
 }
 
 /**

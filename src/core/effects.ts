@@ -182,7 +182,7 @@ export type Job =
   | { readonly kind: 'copy-slots'; readonly source: Source; readonly slots: readonly string[]; readonly role: ServerRole }
   /**
    * A standby stops, gives up the history files of timelines later than `timeline`, which is its
-   * own, and starts again: PostgreSQL fetches those of its source anew.
+   * own, and starts again: PostgreSQL then fetches those of its source.
    */
   | { readonly kind: 'retarget'; readonly timeline: Timeline; readonly role: ServerRole }
   | { readonly kind: 'checkpoint' };

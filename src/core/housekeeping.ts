@@ -232,10 +232,7 @@ function fenceMark(c: Context): Effect | null {
   return fence === 'unreadable' ? { kind: 'mark-fence', mark: fenceFor(c.view) } : null;
 }
 
-/**
- * It is not known yet whom a standby is to follow. Whoever misses the leader may be about to leave
- * it.
- */
+/** Nobody knows yet whom a standby must follow: one that misses its leader may soon leave it. */
 const isSourceOpen = (c: Context): boolean => !hasLeader(c) || missesLeader(c) || awaitsComparison(c);
 
 /** A standby that should stream from elsewhere, or from nobody while somebody leads. */

@@ -89,7 +89,7 @@ function aimOf(server: SimServer): TimelineKnown | null {
   const { branch } = server.position;
   const isStandby = server.process !== null && server.inRecovery && server.running;
   if (!isStandby || server.replication.source !== null || tellsReplaying(server)) return null;
-  return branch.timeline > knownBranch(server).timeline ? branch : null;
+  return branch.timeline > knownBranch(server).timeline ? { timeline: branch.timeline, history: branch.history } : null;
 }
 
 /**

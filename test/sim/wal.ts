@@ -33,16 +33,17 @@ export class Branch {
     forkLsn: Lsn,
     reason: string,
     as: Pick<Branch, 'timelineFingerprint' | 'history'> | null = null,
-    aim: Branch | null = parent,
+    /** Whom its history names for the parent. */
+    named: Branch | null = parent,
   ) {
     this.timelineFingerprint = as?.timelineFingerprint ?? String(branches++);
     this.timeline = timeline;
     this.parent = parent;
     this.forkLsn = forkLsn;
     this.reason = reason;
-    const turnsOff = parent !== null && parent.timeline !== timeline;
+    const turnsOff = named !== null && named.timeline !== timeline;
     this.history = turnsOff
-      ? [...(aim ?? parent).history, { timeline: (aim ?? parent).timeline, switchLsn: forkLsn, reason }]
+      ? [...named.history, { timeline: named.timeline, switchLsn: forkLsn, reason }]
       : (as?.history ?? parent?.history ?? []);
   }
 

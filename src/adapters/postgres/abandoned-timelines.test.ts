@@ -6,6 +6,9 @@ import { toLsn } from '../../core/units.ts';
 import { abandonedAmong, removeLaterHistories } from './abandoned-timelines.ts';
 import { LocalHistory } from './history-file.ts';
 
+/** The history of any timeline that began on the first. */
+const FIRST = '1\t0/3000000\tx\n';
+
 const made: string[] = [];
 afterEach(() => {
   for (const directory of made.splice(0)) rmSync(directory, { recursive: true });
@@ -43,10 +46,10 @@ test('removes files of timelines that the source never had, and nothing else', (
 
 test('finds the timeline that PostgreSQL would follow: the last of those without a gap', async () => {
   const directory = directoryWith({
-    '00000002.history': '1\t0/3000000\tx\n',
+    '00000002.history': FIRST,
     '0000000A.history': '9\t0/4000000\tx\n',
     '0000000B.history': '9\t0/4000000\tx\n10\t0/5000000\tx\n',
-    '0000000D.history': '1\t0/6000000\tx\n',
+    '0000000D.history': FIRST,
   });
   const latest = (after: number) => new LocalHistory().latest(directory, after);
   expect(await latest(9)).toMatchObject({ timeline: 11, history: [{ timeline: 9 }, { timeline: 10 }] });
@@ -55,9 +58,9 @@ test('finds the timeline that PostgreSQL would follow: the last of those without
 
 test('removes the histories of later timelines, and what is to archive them', async () => {
   const directory = directoryWith({
-    '00000002.history': '1\t0/3000000\tx\n',
-    '00000003.history': '1\t0/3000000\tx\n',
-    '00000010.history': '1\t0/3000000\tx\n',
+    '00000002.history': FIRST,
+    '00000003.history': FIRST,
+    '00000010.history': FIRST,
     'archive_status/00000003.history.done': '',
     '000000030000000000000003': 'a segment',
   });

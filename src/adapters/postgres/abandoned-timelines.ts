@@ -19,9 +19,15 @@ const NAME = /^([0-9A-F]{8})(?:[0-9A-F]{16}(?:\.partial|\.[0-9A-F]{8}\.backup)?|
 export function abandonedAmong(names: readonly string[], { timeline, history }: Pick<SourceHistory, 'timeline' | 'history'>): string[] {
   const known = new Set([timeline, ...history.map((entry) => entry.timeline)]);
   return names.filter((name) => {
-    const digits = NAME.exec(name)?.[1];
-    return digits !== undefined && !known.has(Number.parseInt(digits, 16));
+    const of = timelineIn(name);
+    return of !== null && !known.has(of);
   });
+}
+
+/** Null: it is neither a segment nor a history file. */
+function timelineIn(name: string): Timeline | null {
+  const digits = NAME.exec(name)?.[1];
+  return digits === undefined ? null : Number.parseInt(digits, 16);
 }
 
 /**
@@ -39,7 +45,7 @@ export async function removeLaterHistories(dataDir: string, timeline: Timeline):
   const names = await readdir(directory);
   return removeFrom(
     directory,
-    names.filter((name) => /^[0-9A-F]{8}\.history$/.test(name) && Number.parseInt(name.slice(0, 8), 16) > timeline),
+    names.filter((name) => name.endsWith('.history') && (timelineIn(name) ?? timeline) > timeline),
   );
 }
 

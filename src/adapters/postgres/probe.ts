@@ -252,22 +252,21 @@ export class Probe {
     }
   }
 
-  async #localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
-    try {
-      return await this.#server.history.read(this.#server.settings.postgresql.dataDir, timeline);
-    } catch (error) {
-      this.#complain(error);
-      return [];
-    }
+  #localHistory(timeline: Timeline | null): Promise<readonly HistoryEntry[]> {
+    return this.#readOr([], () => this.#server.history.read(this.#server.settings.postgresql.dataDir, timeline));
   }
 
   async #aimsAt(timeline: Timeline | null): Promise<TimelineKnown | null> {
     if (timeline === null) return null;
+    return this.#readOr(null, () => this.#server.history.latest(this.#server.settings.postgresql.dataDir, timeline));
+  }
+
+  async #readOr<T>(otherwise: T, read: () => Promise<T>): Promise<T> {
     try {
-      return await this.#server.history.latest(this.#server.settings.postgresql.dataDir, timeline);
+      return await read();
     } catch (error) {
       this.#complain(error);
-      return null;
+      return otherwise;
     }
   }
 

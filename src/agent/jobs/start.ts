@@ -2,7 +2,7 @@
 import { keepsClientsOut } from '../../core/admission.ts';
 import type { Job, ServerRole } from '../../core/effects.ts';
 import type { Log } from '../../ports/log.ts';
-import type { Postgres } from '../../ports/postgres.ts';
+import type { Postgres, StopOptions } from '../../ports/postgres.ts';
 import type { SettingsSource } from '../../ports/settings.ts';
 import { RegentError } from '../../support/errors.ts';
 import type { Fence } from '../fence.ts';
@@ -72,11 +72,19 @@ export async function restart(ports: RestartPorts, job: Extract<Job, { kind: 're
       .catch((error: unknown) => ports.log.warning(`checkpoint before the restart failed: ${String(error)}`));
   } else await leaveSync(ports, ports.leaving, signal);
   const drain = isPrimary ? await withoutTheSilent(ports, nobodyTakesOver, signal) : {};
+  await stopInOrder(ports, signal, drain);
+  await start(ports, job.role, job.timeoutMs, signal);
+}
+
+async function stopInOrder(
+  ports: StopAndStartPorts & { readonly pg: Pick<Postgres, 'stop'> },
+  signal: AbortSignal,
+  drain: Partial<StopOptions> = {},
+): Promise<void> {
   // What called it off stops PostgreSQL in its own way, if at all.
   signal.throwIfAborted();
   ports.stopping();
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
-  await start(ports, job.role, job.timeoutMs, signal);
+  await ports.pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports), ...drain });
 }
 
 export interface RetargetPorts extends StopAndStartPorts {
@@ -87,9 +95,7 @@ export interface RetargetPorts extends StopAndStartPorts {
 export async function retarget(ports: RetargetPorts, job: Extract<Job, { kind: 'retarget' }>, signal: AbortSignal): Promise<void> {
   const { pg } = ports;
   await leaveSync(ports, ports.leaving, signal);
-  signal.throwIfAborted();
-  ports.stopping();
-  await pg.stop('fast', { timeoutMs: stopTimeoutMs(ports), beforeStopMs: beforeStopMs(ports) });
+  await stopInOrder(ports, signal);
   const forgotten = await pg.forgetTimelines(job.timeline);
   ports.log.info(`removed ${forgotten.join(', ')}, so that PostgreSQL no longer follows a timeline that its leader does not have`);
   await start(ports, job.role, null, signal);

@@ -2,9 +2,9 @@
  * What a node does when its history left the leader's: pg_rewind where that can help, a new copy
  * where the settings allow it. Otherwise it tells the operator what to type.
  */
-import { type Context, comparedWith, readyLeader, wantedSource } from '../context.ts';
+import { type Context, comparedWith, isStandbyLeader, readyLeader, wantedSource } from '../context.ts';
 import { type DrawnTable, onlyAnswer, type Row } from '../decision-table.ts';
-import { isOfOtherSystem, localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
+import { aimsElsewhere, isOfOtherSystem, localPosition, rewindIsBlind, stoppedPosition } from '../divergence.ts';
 import type { Job, ServerRole, Source } from '../effects.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { sourceOf } from '../member-source.ts';
@@ -225,12 +225,15 @@ export function reinitialize(c: Context, leader: Source, because: string): Outco
   return { effects: [{ kind: 'start-job', job: { kind: 'reinitialize', source: leader, fromLeader: false } }], because };
 }
 
+/** PostgreSQL keeps to a timeline that its source does not have, and it is time to mend that. */
+export const keepsElsewhere = (c: Context): boolean => !c.paused && aimsElsewhere(c.o.pg, c.o.source) && holdOffMs(c, 'retarget') === 0;
+
 /** PostgreSQL is told of no timeline but those of its source. */
 export function retarget(c: Context): Outcome {
   const { timeline = null } = localPosition(c.o.pg) ?? {};
   const aim = c.o.pg.aimsAt;
   if (timeline === null || aim === undefined) return {};
-  const role: ServerRole = { kind: 'standby', source: wantedSource(c), ...(c.followsRemote && c.lockMine ? { leads: true } : {}) };
+  const role: ServerRole = { kind: 'standby', source: wantedSource(c), ...(isStandbyLeader(c) && { leads: true }) };
   return {
     effects: [{ kind: 'start-job', job: { kind: 'retarget', timeline, role } }],
     because: `restarting to follow the timeline of ${c.o.source?.name ?? 'the leader'}: PostgreSQL here follows timeline ${aim.timeline} of somebody who led in between`,

@@ -3,13 +3,13 @@
  * the one with the leader key streams from that server, and the others stream from it.
  */
 import { awaitsRemote, type Context, isOpeningForWrites, isStandbyLeader, wantedSource, whyRemoteUnknown } from '../context.ts';
-import { aimsElsewhere, divergenceFrom, isAhead } from '../divergence.ts';
+import { divergenceFrom, isAhead } from '../divergence.ts';
 import { stopsInOrder } from '../effects.ts';
 import { mayStillPromote } from '../failed-promotions.ts';
 import { holdOffMs } from '../hold-off.ts';
 import { describeOutsideWalGone } from '../postgres-facts.ts';
 import { correctIt } from '../wrong-remote.ts';
-import { mendDivergence, retarget } from './mend.ts';
+import { keepsElsewhere, mendDivergence, retarget } from './mend.ts';
 import { YIELDS, yieldLead, yieldsLead } from './standby-leader-yields.ts';
 import { switchoverAway } from './switchover.ts';
 import { always, type Outcome, type Section } from './table.ts';
@@ -114,7 +114,7 @@ export const standbyLeader: Section = {
       id: 'standby-leader.aims-elsewhere',
       situation:
         'it does not stream, its WAL is a prefix of that of the server outside, and PostgreSQL keeps to a timeline that another server had there; no pause',
-      when: (c) => !c.paused && aimsElsewhere(c.o.pg, c.o.source) && holdOffMs(c, 'retarget') === 0,
+      when: keepsElsewhere,
       ask: retarget,
       because: 'restarting to follow the timeline of the leader',
     },

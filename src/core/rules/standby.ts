@@ -1,11 +1,10 @@
 /** PostgreSQL runs as a standby and answers. */
 import { choreHoldOffMs } from '../chores.ts';
 import { type Context, wantedSource } from '../context.ts';
-import { aimsElsewhere, divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
+import { divergenceFrom, isAhead, leaderHasLess } from '../divergence.ts';
 import type { Effect } from '../effects.ts';
 import { mayStillPromote, promotionFailed } from '../failed-promotions.ts';
 import { standsBy } from '../failsafe.ts';
-import { holdOffMs } from '../hold-off.ts';
 import { inheritedVerdict } from '../inherited-key.ts';
 import { letGo, resumeReplay } from '../let-go.ts';
 import { describeWalGone } from '../postgres-facts.ts';
@@ -19,7 +18,7 @@ import { awaitsComparison } from '../strays.ts';
 import { isOutdated } from '../superseded.ts';
 import { takeover } from '../sync.ts';
 import { leaderHasLessText, withInheritedKey } from './lesser-leader.ts';
-import { mendDivergence, retarget } from './mend.ts';
+import { keepsElsewhere, mendDivergence, retarget } from './mend.ts';
 import { always, nothing, type Outcome, type Section } from './table.ts';
 
 /** How often a node that may not lead yet looks at the others again. */
@@ -172,7 +171,7 @@ export const standby: Section = {
       id: 'standby.aims-elsewhere',
       situation:
         'this node does not stream, its WAL is a prefix of the leader’s, and PostgreSQL keeps to a timeline of somebody who led in between; no pause',
-      when: (c) => c.otherLeader !== null && !c.paused && aimsElsewhere(c.o.pg, c.o.source) && holdOffMs(c, 'retarget') === 0,
+      when: (c) => c.otherLeader !== null && keepsElsewhere(c),
       ask: retarget,
       because: 'restarting to follow the timeline of the leader',
     },
